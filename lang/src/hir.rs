@@ -1,0 +1,593 @@
+//! The typed program. It exists only when no error does: every expression has a type, casts are
+//! explicit, macros and imports are gone, positional parameters are bound, wildcards are
+//! expanded.
+//!
+//! Only [`crate::sema::analyze`] makes one, and what it made is not edited later.
+
+use crate::attach::Point;
+use crate::builtins::Builtin;
+use crate::source::{Sources, Span};
+use crate::ty::{Agg, StructId, Ty, TypeTable};
+use serde::{Deserialize, Serialize};
+
+/// A whole typed program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// The texts that spans point into.
+    pub sources: Sources,
+    /// The C types it names.
+    pub types: TypeTable,
+    /// Its maps, in byte order of their names.
+    pub maps: Vec<Map>,
+    /// What user space does when a record arrives; indexed by [`ActionId`].
+    pub actions: Vec<Action>,
+    /// Its probes, in the order of the script.
+    pub probes: Vec<Probe>,
+    /// Settings.
+    pub config: Config,
+}
+
+macro_rules! id {
+    ($(#[doc = $doc:literal])+ $name:ident, $prefix:literal) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub struct $name(pub u32);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// Index of a map in [`Program::maps`].
+    MapId, "@m"
+);
+id!(
+    /// Index of an action in [`Program::actions`].
+    ActionId, "action"
+);
+id!(
+    /// Index of a variable in [`Probe::locals`].
+    LocalId, "$l"
+);
+
+/// A map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Map {
+    /// With its `@`; `@` alone is the anonymous map.
+    pub name: String,
+    /// Key type; `None` for a scalar. Several keys are one [`Ty::Tuple`].
+    pub key: Option<Ty>,
+    /// Value type; [`Ty::Agg`] for aggregations.
+    pub value: Ty,
+    /// What the script declared, or [`MapKind::Hash`].
+    pub kind: MapKind,
+    /// Most entries; 1 for a scalar.
+    pub max_entries: u32,
+    /// Where it is declared or first used.
+    pub span: Span,
+}
+
+/// The kind of a keyed map. Aggregations of a `Hash` are kept per CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MapKind {
+    /// `hash`
+    Hash,
+    /// `lruhash`
+    LruHash,
+    /// `percpuhash`
+    PerCpuHash,
+    /// `percpulruhash`
+    PerCpuLruHash,
+    /// `array`
+    Array,
+    /// `lpm`
+    Lpm,
+}
+
+/// What user space does when a record of this id arrives. The record is a little-endian u64 id
+/// and then the arguments laid out as a tuple from an 8-byte boundary; a record may be
+/// cut short behind the used part of a last string or buffer, the missing bytes then count as zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// What to do.
+    pub kind: ActionKind,
+    /// Types of the arguments in the record.
+    pub args: Vec<Ty>,
+    /// The call.
+    pub span: Span,
+}
+
+/// What an action does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActionKind {
+    /// `printf(format, args…)`
+    Printf(Format),
+    /// `print(value)`: one argument.
+    PrintValue,
+    /// `print(@map)`, `print(@map, top)`, `print(@map, top, div)`: 0 to 2 integer arguments.
+    PrintMap(MapId),
+    /// `print(@map[key])`: the key, then the value.
+    PrintEntry(MapId),
+    /// `clear(@map)`
+    Clear(MapId),
+    /// `zero(@map)`
+    Zero(MapId),
+    /// `exit(code)`: one integer argument.
+    Exit,
+    /// `time(format)`
+    Time(String),
+    /// `join(strings, separator)`: one buffer of NUL-terminated strings.
+    Join(String),
+}
+
+/// A parsed `printf` format.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Format {
+    /// In order.
+    pub pieces: Vec<Piece>,
+}
+
+/// A part of a format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Piece {
+    /// Text as it stands (`%%` is already `%`).
+    Text(String),
+    /// The next argument.
+    Conversion(Conversion),
+}
+
+/// `%[flags][width][.precision][length]conversion`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conversion {
+    /// `-`
+    pub left: bool,
+    /// `+`
+    pub plus: bool,
+    /// space
+    pub space: bool,
+    /// `#`
+    pub alternate: bool,
+    /// `0`
+    pub zero: bool,
+    /// Smallest number of characters.
+    pub width: Width,
+    /// Digits at least, or characters at most.
+    pub precision: Option<Width>,
+    /// Bytes that the length modifier means: `hh` 1, `h` 2, none 4, `l ll z j t` 8.
+    pub length: u8,
+    /// The letters: `d i u o x X c p s r rx rh gr`.
+    pub letter: String,
+}
+
+/// A width or a precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Width {
+    /// Not given.
+    #[default]
+    None,
+    /// A number.
+    Fixed(u32),
+    /// `*`: the argument before the value.
+    Argument,
+}
+
+/// A probe: one body, and all the places that run it.
+///
+/// Invariant: all points have the same kind and the same context layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// Concrete targets; never empty.
+    pub points: Vec<Point>,
+    /// The attach points' text as the script has them.
+    pub span: Span,
+    /// Its variables.
+    pub locals: Vec<Local>,
+    /// What it does; a predicate has become an `if`.
+    pub body: Vec<Stmt>,
+}
+
+/// A `$variable` of a probe. Each declaration in a block has its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Local {
+    /// With its `$`.
+    pub name: String,
+    /// Its type.
+    pub ty: Ty,
+}
+
+/// A statement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stmt {
+    /// Which one.
+    pub kind: StmtKind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a statement does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StmtKind {
+    /// Evaluates for the effect.
+    Expr(Expr),
+    /// `$x = e`, also `let $x = e`; a bare `let` assigns zero. The value has the local's type.
+    SetLocal(LocalId, Expr),
+    /// `@m[k] = e`; key and value have the map's types.
+    SetMap {
+        /// The map.
+        map: MapId,
+        /// For keyed maps.
+        key: Option<Expr>,
+        /// The value.
+        value: Expr,
+    },
+    /// `@m[k] += e`, `-=` (with a negated value): one atomic addition.
+    AddMap {
+        /// The map; its value is an integer.
+        map: MapId,
+        /// For keyed maps.
+        key: Option<Expr>,
+        /// What is added; 64 bits.
+        value: Expr,
+    },
+    /// `@m[k] = count()`, …: the map's value type says which.
+    Aggregate {
+        /// The map; its value is [`Ty::Agg`].
+        map: MapId,
+        /// For keyed maps.
+        key: Option<Expr>,
+        /// The argument, 64 bits; none for `count`.
+        value: Option<Expr>,
+    },
+    /// Sends a record; the arguments have the action's types.
+    Action(ActionId, Vec<Expr>),
+    /// Ends the program with a verdict on the packet.
+    Verdict(Verdict),
+    /// `if`
+    If {
+        /// A scalar; true when not zero.
+        condition: Expr,
+        /// Then.
+        then: Vec<Stmt>,
+        /// Else; empty for none.
+        otherwise: Vec<Stmt>,
+    },
+    /// `while`
+    While {
+        /// A scalar.
+        condition: Expr,
+        /// The body.
+        body: Vec<Stmt>,
+    },
+    /// `for $i : start..end`; both ends are evaluated once.
+    ForRange {
+        /// The counter; int64.
+        var: LocalId,
+        /// First value; int64.
+        start: Expr,
+        /// One past the last; int64.
+        end: Expr,
+        /// The body.
+        body: Vec<Stmt>,
+    },
+    /// `unroll (n)`: the body n times in a row.
+    Unroll {
+        /// 1..=100
+        count: u32,
+        /// The body.
+        body: Vec<Stmt>,
+    },
+    /// Leaves the innermost loop.
+    Break,
+    /// Goes on with the innermost loop.
+    Continue,
+    /// Ends the program (with the context's default verdict, or 1 in a tracepoint).
+    Return,
+}
+
+/// An expression with its type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// Which one.
+    pub kind: ExprKind,
+    /// The type of its value.
+    pub ty: Ty,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What an expression is.
+///
+/// An expression whose type is not scalar ([`Ty::is_scalar`]) is a place in memory: reading
+/// happens when a scalar member is taken, or when the whole is copied to a destination.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// An integer, boolean, enum value, pointer or IPv4 literal, sign-extended to 64 bits.
+    Const(i64),
+    /// A string literal; the type's capacity may be larger.
+    Str(Vec<u8>),
+    /// A MAC literal.
+    Bytes(Vec<u8>),
+    /// A variable.
+    Local(LocalId),
+    /// `@m[k]`; all zero when there is no such entry. Not for aggregations.
+    Map {
+        /// The map.
+        map: MapId,
+        /// For keyed maps.
+        key: Option<Box<Expr>>,
+    },
+    /// An aggregation's value as an integer: summed over all CPUs (count, sum), or min, max, avg.
+    AggValue {
+        /// The map.
+        map: MapId,
+        /// For keyed maps.
+        key: Option<Box<Expr>>,
+    },
+    /// `has_key`, `delete`, `len`
+    MapOp {
+        /// Which one.
+        op: MapOp,
+        /// The map.
+        map: MapId,
+        /// For `has_key` and `delete` of a keyed map.
+        key: Option<Box<Expr>>,
+    },
+    /// `-e`, `~e`: 64 bits. `!e`: bool from any scalar.
+    Unary(UnaryOp, Box<Expr>),
+    /// Arithmetic on two 64-bit integers of the expression's type (`Shr`: the left one's sign
+    /// decides). Pointer ± integer is [`ExprKind::Offset`].
+    Binary(BinaryOp, Box<Expr>, Box<Expr>),
+    /// Two operands of one type, giving bool. Scalars: signed when the type is. Strings, tuples,
+    /// addresses: `Eq` and `Ne` only, bytes compared (strings up to the NUL).
+    Compare(CompareOp, Box<Expr>, Box<Expr>),
+    /// Short-circuit `&&`: bool from any scalars.
+    And(Box<Expr>, Box<Expr>),
+    /// Short-circuit `||`: bool from any scalars.
+    Or(Box<Expr>, Box<Expr>),
+    /// `c ? t : e`; both arms have the expression's type (or are `Void`).
+    Cond(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// `{ …; value }`
+    Block(Vec<Stmt>, Box<Expr>),
+    /// To the expression's type. Integer to integer: truncates, extends by the operand's sign.
+    /// Integer to bool: not zero. Integer, pointer, enum, symbol, timestamp: same 64 bits.
+    /// String to string: copied to the new capacity. Tuple to tuple: member by member.
+    Cast(Box<Expr>),
+    /// A member of a struct, through any number of nested (not pointed-to) members.
+    Member {
+        /// A struct (a place).
+        base: Box<Expr>,
+        /// At each step the struct and the member's index in it.
+        path: Vec<(StructId, u32)>,
+    },
+    /// What a pointer points to.
+    Deref(Box<Expr>),
+    /// Pointer plus so many pointees: the element's address.
+    Offset(Box<Expr>, Box<Expr>),
+    /// An element of an array (a place); constant indices are in range.
+    Element(Box<Expr>, Box<Expr>),
+    /// The address of a place in memory.
+    AddressOf(Box<Expr>),
+    /// A tuple or record made of its members, which have the members' types.
+    Tuple(Vec<Expr>),
+    /// A member of a tuple or record.
+    TupleField(Box<Expr>, u32),
+    /// `$x++` and its kin; the value is the new one with `prefix`, else the old one.
+    StepLocal {
+        /// The variable.
+        local: LocalId,
+        /// What is added: 1, -1, or the pointee's size with that sign.
+        by: i64,
+        /// Whether the value is the new one.
+        prefix: bool,
+    },
+    /// `@m[k]++` and its kin: one atomic addition.
+    StepMap {
+        /// The map; its value is an integer.
+        map: MapId,
+        /// For keyed maps.
+        key: Option<Box<Expr>>,
+        /// 1 or -1.
+        by: i64,
+        /// Whether the value is the new one.
+        prefix: bool,
+    },
+    /// A builtin's value. Arguments by builtin: `str` (pointer, length limit or none),
+    /// `ksym usym kptr uptr strftime` (scalar), `ntop` (family or none, then an integer or an
+    /// array place), `nsecs` (see [`Clock`] as a `Const`), others none.
+    Builtin(Builtin, Vec<Expr>),
+    /// `argN` of a kprobe or uprobe.
+    Register(u32),
+    /// `retval` of a kretprobe or uretprobe.
+    ReturnRegister,
+    /// The N-th 64-bit slot of a BTF-typed context; `args.NAME` and `retval` of fentry/fexit,
+    /// `argN` of a raw tracepoint.
+    Argument(u32),
+    /// The tracepoint's record: a place of struct type in [`crate::ty::Space::Ctx`].
+    Record,
+    /// Whether the packet has this header.
+    HasHeader(Header),
+    /// A header's field, 0 (all zero) when the packet lacks the header.
+    HeaderField(HeaderField),
+}
+
+/// Clocks of `nsecs`, as the `Const` argument of the builtin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Clock {
+    /// Since boot, time asleep included: the default.
+    Boot = 0,
+    /// Since boot, without time asleep.
+    Monotonic = 1,
+    /// International atomic time.
+    Tai = 2,
+}
+
+/// Functions on maps that give a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapOp {
+    /// Whether there is such an entry.
+    HasKey,
+    /// Removes the entry; whether there was one.
+    Delete,
+    /// Number of entries.
+    Len,
+}
+
+/// Operators before an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnaryOp {
+    /// `-`
+    Neg,
+    /// `!`
+    Not,
+    /// `~`
+    BitNot,
+}
+
+/// Arithmetic operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`, truncating; by the type's sign; 1 when the divisor is 0
+    Div,
+    /// `%`, by the type's sign; 1 when the divisor is 0
+    Mod,
+    /// `<<`
+    Shl,
+    /// `>>`, arithmetic for signed types
+    Shr,
+    /// `&`
+    And,
+    /// `|`
+    Or,
+    /// `^`
+    Xor,
+}
+
+/// Comparisons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CompareOp {
+    /// `==`
+    Eq,
+    /// `!=`
+    Ne,
+    /// `<`
+    Lt,
+    /// `<=`
+    Le,
+    /// `>`
+    Gt,
+    /// `>=`
+    Ge,
+}
+
+/// What happens to the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It goes on.
+    Pass,
+    /// It is discarded.
+    Drop,
+}
+
+/// A protocol header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Header {
+    /// Ethernet II.
+    Eth,
+    /// IPv4 (RFC 791).
+    Ip,
+    /// IPv6 (RFC 8200).
+    Ip6,
+    /// TCP (RFC 9293) over IPv4 or IPv6.
+    Tcp,
+    /// UDP (RFC 768) over IPv4 or IPv6.
+    Udp,
+    /// ICMP (RFC 792) over IPv4.
+    Icmp,
+    /// ICMPv6 (RFC 4443) over IPv6.
+    Icmp6,
+}
+
+/// A header's field; the table is in [`crate::sema`]'s packet module and says the type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HeaderField {
+    /// The header.
+    pub header: Header,
+    /// First bit of the field in the header, counted from the header's first bit on the wire.
+    pub bit: u16,
+    /// Its width in bits; 1..=64 for numbers, 48 for MAC and 128 for IPv6 addresses.
+    pub width: u16,
+}
+
+/// `pkt.len` is a field of no header: this pseudo-field of [`Header::Eth`] stands for it.
+pub const PACKET_LENGTH: HeaderField = HeaderField { header: Header::Eth, bit: u16::MAX, width: 32 };
+
+/// Settings, from the `config` block and the environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Most bytes that `str()` copies.
+    pub max_strlen: u32,
+    /// Default size of a keyed map.
+    pub max_map_keys: u32,
+    /// Objects up to this size live on the eBPF stack, larger ones in per-CPU scratch memory.
+    pub on_stack_limit: u32,
+    /// Pages of the ring buffer (a power of two); `None` lets the runtime choose.
+    pub perf_rb_pages: Option<u32>,
+    /// Whether maps are printed at the end.
+    pub print_maps_on_exit: bool,
+    /// What to do about probes that cannot be attached.
+    pub missing_probes: MissingProbes,
+    /// Printed behind a string that was cut.
+    pub str_trunc_trailer: String,
+    /// Default way to print stacks.
+    pub stack_mode: crate::ty::StackMode,
+    /// The programs' licence.
+    pub license: String,
+}
+
+/// What to do about probes that cannot be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MissingProbes {
+    /// Refuse to start.
+    Error,
+    /// Say so and go on with the others.
+    Warn,
+    /// Go on with the others.
+    Ignore,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            max_strlen: 1024,
+            max_map_keys: 4096,
+            on_stack_limit: 32,
+            perf_rb_pages: None,
+            print_maps_on_exit: true,
+            missing_probes: MissingProbes::Error,
+            str_trunc_trailer: "..".to_owned(),
+            stack_mode: crate::ty::StackMode::Bpftrace,
+            license: "GPL".to_owned(),
+        }
+    }
+}
+
+impl Map {
+    /// The aggregation, for maps that aggregate.
+    pub fn agg(&self) -> Option<&Agg> {
+        match &self.value {
+            Ty::Agg(agg) => Some(agg),
+            _ => None,
+        }
+    }
+}

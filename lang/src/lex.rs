@@ -1,0 +1,1 @@
+//! Text to tokens. Lossless: the tokens' texts, trivia included, join to the input.

@@ -1,0 +1,26 @@
+//! The front end: script text in, a typed program and diagnostics out.
+//!
+//! ```text
+//! SourceFile ─lex─► Tokens ─parse─► ast::Script ─analyze(&dyn Host)─► hir::Program
+//! ```
+//!
+//! This crate is pure: it reads no file, clock or environment and prints nothing.
+//! What it may ask of a machine goes through [`host::Host`].
+
+pub mod ast;
+pub mod attach;
+pub mod builtins;
+pub mod diagnostic;
+pub mod hir;
+pub mod host;
+pub mod layout;
+pub mod lex;
+pub mod parse;
+pub mod probes;
+pub mod sema;
+pub mod source;
+pub mod tracefs;
+pub mod ty;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use source::{FileId, Source, Sources, Span};

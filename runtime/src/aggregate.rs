@@ -1,0 +1,1 @@
+//! Merging of per-CPU aggregation values.

@@ -1,0 +1,1 @@
+//! Reading, sorting and printing the script's maps.
