@@ -15,7 +15,9 @@ pub mod link;
 pub mod lower;
 pub mod manifest;
 pub mod opt;
+pub mod storage;
 pub mod target;
+pub mod visit;
 
 pub use manifest::Manifest;
 pub use target::Target;
