@@ -140,10 +140,10 @@ impl Btf {
         self.add(kind, name, flag | members.len() as u32, size, &words)
     }
 
-    /// An enum without a name and without enumerators; it matches any enum of its size.
-    pub fn enumeration(&mut self, size: u32) -> TypeId {
+    /// An enum of `size` bytes, without its enumerators; an empty name makes it anonymous.
+    pub fn enumeration(&mut self, name: &str, size: u32) -> TypeId {
         let kind = if size == 8 { Kind::Enum64 } else { Kind::Enum };
-        self.add(kind, "", 0, size, &[])
+        self.add(kind, name, 0, size, &[])
     }
 
     /// A function of that name.

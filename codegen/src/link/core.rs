@@ -50,6 +50,11 @@ fn field(types: &TypeTable, id: StructId, idx: u32) -> Option<&Field> {
     types.struct_def(id).fields.as_ref()?.get(idx as usize)
 }
 
+/// The name where BTF can have it, else none.
+fn usable_name(name: &str) -> &str {
+    if is_identifier(name) { name } else { "" }
+}
+
 /// What the kernel takes as a name in BTF.
 fn is_identifier(name: &str) -> bool {
     let mut bytes = name.bytes();
@@ -87,21 +92,21 @@ impl Encoder<'_> {
         let members = self.members.get(&id).cloned().unwrap_or_default();
         let members = members.iter().filter_map(|&idx| field(self.types, id, idx)).map(|it| self.member(it));
         let members: Vec<Member> = members.collect();
-        let name = if is_identifier(&def.name) { def.name.as_str() } else { "" };
-        let encoded = self.btf.structure(name, def.union, def.size, &members);
+        let encoded = self.btf.structure(usable_name(&def.name), def.union, def.size, &members);
         self.done.insert(id, encoded);
         encoded
     }
 
     fn member(&mut self, field: &Field) -> Member {
-        let name = if is_identifier(&field.name) { field.name.clone() } else { String::new() };
+        let name = usable_name(&field.name).to_owned();
         let (shift, width) = field.bits.map_or((0, 0), |it| (it.shift, it.width));
         let bit_offset = field.offset * 8 + u32::from(shift);
         Member { name, ty: self.ty(&field.ty), bit_offset, bit_width: width }
     }
 
-    /// A member's type. Loaders compare its kind with that of the other kernel's member, and for
-    /// arrays that of the element; what a pointer points to does not matter to them.
+    /// A member's type. Loaders compare its kind with that of the other kernel's member, for
+    /// arrays also the element's, for enums also the name (aya-obj even where one has none); what
+    /// a pointer points to does not matter to them.
     fn ty(&mut self, ty: &Ty) -> TypeId {
         match ty {
             Ty::Bool => self.btf.int("_Bool", 1, Encoding::Bool),
@@ -116,8 +121,8 @@ impl Encoder<'_> {
             }
             Ty::Struct(id) => self.structure(*id),
             Ty::Enum(id) => {
-                let size = self.types.enum_def(*id).int.size;
-                self.btf.enumeration(size.into())
+                let def = self.types.enum_def(*id);
+                self.btf.enumeration(usable_name(&def.name), def.int.size.into())
             }
             Ty::Ptr(..) => self.btf.pointer(TypeId::VOID),
             other => {

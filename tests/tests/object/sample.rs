@@ -9,7 +9,7 @@ use lang::attach::{Point, Target as Place};
 use lang::builtins::Builtin;
 use lang::hir::{self, Config, Expr, ExprKind, MapKind, Program, Stmt, StmtKind};
 use lang::probes::ProbeKind;
-use lang::ty::{Agg, BitField, Field, Origin, Space, StructDef, Ty, TypeTable};
+use lang::ty::{Agg, BitField, EnumDef, Field, IntTy, Origin, Space, StructDef, Ty, TypeTable};
 use lang::{FileId, Sources, Span};
 
 const SCRIPT: &str = "// opens, by process \u{2014} a sample\n\
@@ -87,34 +87,40 @@ fn kernel_types(types: &mut TypeTable, shift: u32) {
         origin: Origin::Btf { module: "vmlinux".to_owned(), id: 1 },
         fields: Some(fields),
     };
-    let thread_info = def("thread_info", 32, vec![field("unused", Ty::U64, 0), field("flags", Ty::U64, 8)]);
-    let thread_info = types.add_struct(thread_info);
+    let thread_info = vec![field("unused", Ty::U64, 0), field("flags", Ty::U64, 8)];
+    let thread_info = types.add_struct(def("thread_info", 32, thread_info));
+    let refcount = types.add_struct(def("refcount_struct", 4, vec![]));
+    let users = vec![field("rcu", Ty::U64, 0), field("rcu_users", Ty::Struct(refcount), 0)];
+    let users = types.add_struct(StructDef { union: true, ..def("", 16, users) });
     let bits = Some(BitField { shift: 3, width: 1 });
-    let task = def(
-        "task_struct",
-        4096,
-        vec![
-            field("thread_info", Ty::Struct(thread_info), 16),
-            field("not_named", Ty::U32, 48),
-            field("tgid", Ty::I32, 52),
-            Field { bits, ..field("in_execve", Ty::U32, 56) },
-            field("real_parent", Ty::Ptr(Box::new(Ty::Void), Space::Kernel), 64),
-            field("comm", Ty::Str(16), 72),
-        ],
-    );
-    types.add_struct(task);
-    types.add_struct(def("", 8, vec![field("a", Ty::U64, 0)]));
+    let task = vec![
+        field("thread_info", Ty::Struct(thread_info), 16),
+        field("not_named", Ty::U32, 48),
+        field("tgid", Ty::I32, 52),
+        Field { bits, ..field("in_execve", Ty::U32, 56) },
+        field("real_parent", Ty::Ptr(Box::new(Ty::Void), Space::Kernel), 64),
+        field("comm", Ty::Str(16), 72),
+        field("", Ty::Struct(users), 88),
+    ];
+    types.add_struct(def("task_struct", 4096, task));
+    let private =
+        EnumDef { name: "netdev_ml_priv_type".to_owned(), int: IntTy::new(4, false), variants: vec![] };
+    let private = types.add_enum(private);
+    types.add_struct(def("net_device", 512, vec![field("ml_priv_type", Ty::Enum(private), 32)]));
+    types.add_struct(def("", 16, vec![field("a", Ty::U64, 0)]));
 }
 
 /// `(struct, member)` paths and the offsets that they have with a shift of 0. The last begins at
 /// a struct without a name, which cannot be found on another kernel.
-const PATHS: [(&[(u32, u32)], u32); 6] = [
-    (&[(1, 2)], 52),
-    (&[(1, 0), (0, 1)], 24),
-    (&[(1, 4)], 64),
-    (&[(1, 5)], 72),
-    (&[(1, 3)], 56),
-    (&[(2, 0)], 0),
+const PATHS: [(&[(u32, u32)], u32); 8] = [
+    (&[(3, 2)], 52),
+    (&[(3, 0), (0, 1)], 24),
+    (&[(3, 4)], 64),
+    (&[(3, 5)], 72),
+    (&[(3, 3)], 56),
+    (&[(3, 6), (2, 1)], 88),
+    (&[(4, 0)], 32),
+    (&[(5, 0)], 0),
 ];
 
 fn module(program: &Program, target: &Target, shift: u32) -> Module {
