@@ -148,7 +148,8 @@ impl Writer {
         for &(slot, name) in &placed.code.names {
             let wide = placed.code.is_wide(slot);
             let symbol = match name {
-                Reloc::Map(map) | Reloc::MapValue(map, _) => self.map(map),
+                Reloc::Map(map) => self.map(map, SymbolKind::Data),
+                Reloc::MapValue(map, _) => self.map(map, SymbolKind::Section),
                 Reloc::Func(func) if wide => self.section_of(func),
                 Reloc::Func(func) => self.func(func),
                 Reloc::Core(_) => continue,
@@ -192,7 +193,11 @@ impl Writer {
         self.object.section_symbol(section.expect("functions are defined here"))
     }
 
-    fn map(&self, map: Map) -> SymbolId {
-        self.maps[map.index()].expect("every map is in .maps or is a section")
+    /// A map's symbol. Loaders tell by its kind whether the map or an address in its value is
+    /// meant, and only global data has addresses.
+    fn map(&self, map: Map, kind: SymbolKind) -> SymbolId {
+        let symbol = self.maps[map.index()].expect("every map is in .maps or is a section");
+        assert_eq!(self.object.symbol(symbol).kind, kind, "{map} is used as what it is not");
+        symbol
     }
 }

@@ -18,12 +18,7 @@ pub fn build(
     program: &hir::Program,
     target: &Target,
 ) -> Manifest {
-    let mut values = Values {
-        from: &program.types,
-        types: TypeTable::default(),
-        structs: HashMap::new(),
-        enums: HashMap::new(),
-    };
+    let mut values = Values::of(&program.types);
     let maps = program.maps.iter().enumerate().map(|(idx, map)| MapEntry {
         map: hir::Map {
             key: map.key.as_ref().map(|it| values.ty(it)),
@@ -81,7 +76,11 @@ struct Values<'a> {
     enums: HashMap<EnumId, EnumId>,
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
+    fn of(from: &'a TypeTable) -> Self {
+        Values { from, types: TypeTable::default(), structs: HashMap::new(), enums: HashMap::new() }
+    }
+
     fn ty(&mut self, ty: &Ty) -> Ty {
         match ty {
             Ty::Struct(id) => Ty::Struct(self.structure(*id)),
@@ -153,5 +152,33 @@ pub fn decode(json: &[u8]) -> Result<Manifest, String> {
             "it was built by another version of kscope: its manifest has format {version}, \
              this kscope reads format {VERSION}"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lang::ty::{Origin, Space};
+
+    #[test]
+    fn only_the_types_of_values_are_kept() {
+        let field = |ty: Ty| Field { name: "a".to_owned(), ty, offset: 0, bits: None, data_loc: false };
+        let mut from = TypeTable::default();
+        let mut add = |name: &str, ty: Ty| {
+            let (name, fields) = (name.to_owned(), Some(vec![field(ty)]));
+            from.add_struct(StructDef { name, union: false, size: 8, origin: Origin::Script, fields })
+        };
+        let pointee = add("pointee", Ty::U64);
+        let inner = add("inner", Ty::Ptr(Box::new(Ty::Struct(pointee)), Space::Kernel));
+        let outer = add("outer", Ty::Array(Box::new(Ty::Struct(inner)), 1));
+
+        let mut values = Values::of(&from);
+        let key = Ty::Tuple(vec![Ty::Struct(outer), Ty::Struct(inner)]);
+        let (inner, outer) = (StructId(0), StructId(1));
+        assert_eq!(values.ty(&key), Ty::Tuple(vec![Ty::Struct(outer), Ty::Struct(inner)]));
+        let names: Vec<&str> = values.types.structs.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["inner", "outer"]);
+        let pointer = Ty::Ptr(Box::new(Ty::Void), Space::Kernel);
+        assert_eq!(values.types.struct_def(inner).fields, Some(vec![field(pointer)]));
     }
 }
