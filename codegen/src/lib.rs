@@ -41,5 +41,5 @@ pub fn compile(program: &hir::Program, target: &Target) -> Result<Object, Vec<Di
     let module = lower::lower(program, target)?;
     let module = opt::optimize(module, target);
     let code = emit::emit(&module, target)?;
-    Ok(link::link(&code, program, target))
+    link::link(&code, program, target)
 }
