@@ -242,6 +242,7 @@ impl Assembler<'_> {
             Remat::MapValue(map, offset) => {
                 self.push(LDDW, dst, NONE, 0, 0).reloc = Some(Reloc::MapValue(map, offset));
             }
+            Remat::Func(func) => self.push(LDDW, dst, NONE, 0, 0).reloc = Some(Reloc::Func(func)),
             Remat::Field(access) => {
                 let imm = self.access_value(access);
                 self.push(ALU64 | MOV, dst, NONE, 0, imm).reloc = Some(Reloc::Core(access));
