@@ -32,7 +32,7 @@ mod tests;
 use crate::helpers::Helper;
 use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, Value};
 use crate::storage::{self, Plan};
-use crate::target::Target;
+use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
 use lang::hir::{self, Probe};
 use lang::layout;
@@ -43,13 +43,15 @@ use memory::Memory;
 use nesting::Nesting;
 use std::collections::HashMap;
 
-/// The verifier lets per-CPU values be this large.
+/// The kernel lets per-CPU values be this large.
 const SCRATCH_LIMIT: u32 = 32 << 10;
+/// Before Linux 5.11 keys could be no larger than the stack.
+const OLD_KEY_LIMIT: u32 = 512;
 
 /// Lowers a program.
 pub fn lower(program: &hir::Program, target: &Target) -> Result<ir::Module, Vec<Diagnostic>> {
     let mut cx = Context::new(program, target);
-    cx.refuse_map_kinds();
+    cx.refuse_maps();
     let functions = cx.programs();
     cx.refuse_large_scratch();
     if !cx.diagnostics.is_empty() {
@@ -143,8 +145,16 @@ impl<'a> Context<'a> {
         self.diagnostics.push(Diagnostic::error(span, message));
     }
 
-    fn refuse_map_kinds(&mut self) {
+    fn refuse_maps(&mut self) {
         for map in &self.program.maps {
+            let key_size = map.key.as_ref().map_or(0, |it| self.size_of(it));
+            if key_size > OLD_KEY_LIMIT && self.target.kernel < KernelVersion(5, 11) {
+                let (name, kernel) = (&map.name, self.target.kernel);
+                let message = format!(
+                    "the keys of `{name}` take {key_size} bytes, Linux {kernel} allows {OLD_KEY_LIMIT}"
+                );
+                self.diagnostics.push(Diagnostic::error(map.span, message));
+            }
             let kind = match map.kind {
                 hir::MapKind::Array => "array",
                 hir::MapKind::Lpm => "lpm",
@@ -236,33 +246,35 @@ impl<'a, 'c> Body<'a, 'c> {
         Local::Memory(self.allocate_for(ty))
     }
 
-    /// Writes the entry block: the look-up of scratch memory, when there is any.
+    /// Joins the entry block to the body, and looks scratch memory up where it is first needed.
     fn prologue(&mut self, start: ir::Block) {
-        self.b.start_entry();
         self.b.set_span(self.probe.span);
-        if let Some(scratch) = self.scratch {
-            let (failed, found) = (self.b.block(), self.b.block());
-            let zero = self.b.constant(0);
-            let key = self.b.slot(4, 4);
-            let key = self.b.op(Op::SlotAddr(key));
-            self.b.store(4, key, 0, zero);
-            let map = self.b.op(Op::MapAddr(self.cx.scratch_map()));
-            let value = self.b.call(Helper::MapLookupElem, &[map, key]);
-            self.b.branch(Cond::Eq, value, zero, failed, found);
-            self.b.start(failed);
-            self.return_default();
-            self.b.start(found);
-            match self.scratch_base {
-                0 => self.b.define(scratch, Op::NonNull(value)),
-                base => {
-                    let value = self.b.op(Op::NonNull(value));
-                    let base = self.b.constant(base.into());
-                    self.b.define(scratch, Op::PtrAdd(value, base));
-                }
-            }
-        }
+        self.b.start_entry();
         self.b.jump(start, &[]);
         self.b.seal(start);
+        let Some(scratch) = self.scratch else { return };
+        // Not before a predicate: most events go no further.
+        let rest = self.b.open(self.b.home(scratch));
+        let (failed, found) = (self.b.block(), self.b.block());
+        let zero = self.b.constant(0);
+        let key = self.b.slot(4, 4);
+        let key = self.b.op(Op::SlotAddr(key));
+        self.b.store(4, key, 0, zero);
+        let map = self.b.op(Op::MapAddr(self.cx.scratch_map()));
+        let value = self.b.call(Helper::MapLookupElem, &[map, key]);
+        self.b.branch(Cond::Eq, value, zero, failed, found);
+        self.b.start(failed);
+        self.return_default();
+        self.b.start(found);
+        match self.scratch_base {
+            0 => self.b.define(scratch, Op::NonNull(value)),
+            base => {
+                let value = self.b.op(Op::NonNull(value));
+                let base = self.b.constant(base.into());
+                self.b.define(scratch, Op::PtrAdd(value, base));
+            }
+        }
+        self.b.jump(rest, &[]);
     }
 
     /// Returns what lets the event pass unchanged: packets go on, and a tracepoint's other

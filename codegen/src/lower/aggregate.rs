@@ -102,8 +102,14 @@ impl Body<'_, '_> {
         self.b.start(large);
         let group = self.log2(value);
         let bits = i64::from(bits);
+        if bits == 0 {
+            let place = self.b.binary_const(BinOp::Add, group, 2);
+            self.b.jump(done, &[place]);
+            self.b.start(done);
+            return bucket;
+        }
         // 1 + 2^bits + (group - bits) * 2^bits + (value >> (group - bits)) - 2^bits
-        let group = if bits == 0 { group } else { self.b.binary_const(BinOp::Sub, group, bits) };
+        let group = self.b.binary_const(BinOp::Sub, group, bits);
         let top = self.b.binary(BinOp::LShr, value, group);
         let start = self.b.binary_const(BinOp::Shl, group, bits);
         let place = self.b.binary(BinOp::Add, start, top);

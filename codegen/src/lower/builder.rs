@@ -6,13 +6,14 @@
 //! jumps to it exist; until then a read in it makes a parameter that is filled in later.
 
 use crate::helpers::Helper;
+use crate::ir::flow::Flow;
 use crate::ir::{
     BinOp, Block, BlockData, Cond, Edge, Function, InstData, InstId, Op, Slot, SlotData, Terminator, Type,
     Value, ValueData,
 };
 use crate::opt::clean;
 use lang::Span;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Something that is assigned more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -287,6 +288,62 @@ impl Builder {
     /// The operation that makes a value, for a promised one.
     pub fn define(&mut self, result: Value, op: Op) {
         self.push(op, Some(result));
+    }
+
+    /// The block that every use of a value is reached through, outside of loops: where it is made
+    /// at the latest. All blocks are sealed.
+    pub fn home(&self, value: Value) -> Block {
+        let flow = Flow::new(&self.function);
+        let mut home = None;
+        for &block in flow.order.iter().filter(|it| self.uses(**it, value)) {
+            let mut above = home.unwrap_or(block);
+            while !flow.dominates(above, block) || self.repeats(above) {
+                match flow.immediate_dominator(above) {
+                    Some(dominator) => above = dominator,
+                    None => break,
+                }
+            }
+            home = Some(above);
+        }
+        home.unwrap_or(Block(0))
+    }
+
+    /// Opens a finished block at its start: what it held moves to a new block, which is given and
+    /// which the code that follows must jump to.
+    pub fn open(&mut self, block: Block) -> Block {
+        let rest = self.block();
+        let data = &mut self.function.blocks[block.index()];
+        let insts = std::mem::take(&mut data.insts);
+        let unfilled = Terminator::Jump(Edge { block: rest, args: vec![] });
+        let (terminator, span) = (std::mem::replace(&mut data.terminator, unfilled), data.span);
+        let moved = &mut self.function.blocks[rest.index()];
+        (moved.insts, moved.terminator, moved.span) = (insts, terminator, span);
+        self.start_unsealed(block);
+        rest
+    }
+
+    fn uses(&self, block: Block, value: Value) -> bool {
+        let data = self.function.block(block);
+        data.insts.iter().any(|it| self.function.inst(*it).op.operands().contains(&value))
+            || data.terminator.operands().contains(&value)
+            || data.terminator.edges().iter().any(|it| it.args.contains(&value))
+    }
+
+    /// Whether a block lies in a loop.
+    fn repeats(&self, block: Block) -> bool {
+        let mut reached = HashSet::new();
+        let mut open = vec![block];
+        while let Some(at) = open.pop() {
+            for edge in self.function.block(at).terminator.edges() {
+                if edge.block == block {
+                    return true;
+                }
+                if edge.block.index() < self.function.blocks.len() && reached.insert(edge.block) {
+                    open.push(edge.block);
+                }
+            }
+        }
+        false
     }
 
     /// The function without unreachable blocks and needless parameters.
