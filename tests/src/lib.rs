@@ -1,1 +1,3 @@
-//! stub
+//! Test machinery: a user-space eBPF machine, a fixture kernel, and the runners of case files.
+
+pub mod machine;
