@@ -1,3 +1,4 @@
 //! Test machinery: a user-space eBPF machine, a fixture kernel, and the runners of case files.
 
+pub mod fixture;
 pub mod machine;

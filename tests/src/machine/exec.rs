@@ -232,7 +232,13 @@ impl Run<'_> {
             _ => {
                 let (a, b) = (self.get(insn.dst_reg())?, self.operand(insn)?);
                 let taken = if narrow {
-                    compare(insn.code & 0xf0, a as u32 as u64, b as u32 as u64, a as i32 as i64, b as i32 as i64)
+                    compare(
+                        insn.code & 0xf0,
+                        a as u32 as u64,
+                        b as u32 as u64,
+                        a as i32 as i64,
+                        b as i32 as i64,
+                    )
                 } else {
                     compare(insn.code & 0xf0, a, b, a as i64, b as i64)
                 };
@@ -405,7 +411,17 @@ mod tests {
                 82,
             ),
             // a bpf-to-bpf call
-            (&[mov(1, 20), insn(0x85, 0, 1, 0, 1), exit, insn(0xbf, 0, 1, 0, 0), insn(0x07, 0, 0, 0, 1), exit], 21),
+            (
+                &[
+                    mov(1, 20),
+                    insn(0x85, 0, 1, 0, 1),
+                    exit,
+                    insn(0xbf, 0, 1, 0, 0),
+                    insn(0x07, 0, 0, 0, 1),
+                    exit,
+                ],
+                21,
+            ),
         ];
         for (code, expected) in table {
             assert_eq!(result(code), Ok(*expected), "{code:?}");

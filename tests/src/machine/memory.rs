@@ -72,11 +72,8 @@ impl Memory {
     }
 
     fn find(&self, address: u64, len: usize) -> Result<(u64, &Region), String> {
-        let (base, region) = self
-            .regions
-            .range(..=address)
-            .next_back()
-            .ok_or_else(|| format!("no memory at {address:#x}"))?;
+        let (base, region) =
+            self.regions.range(..=address).next_back().ok_or_else(|| format!("no memory at {address:#x}"))?;
         let offset = (address - base) as usize;
         if offset.checked_add(len).is_none_or(|end| end > region.bytes.len()) {
             let size = region.bytes.len();
