@@ -1,4 +1,5 @@
 //! Test machinery: a user-space eBPF machine, a fixture kernel, and the runners of case files.
 
+pub mod cases;
 pub mod fixture;
 pub mod machine;
