@@ -16,7 +16,7 @@ use exec::Insn;
 use lang::attach::Point;
 use maps::Map;
 use memory::{Kind, Memory};
-use runtime::backend::{AttachPlan, Backend, Constants, Error, Result};
+use runtime::backend::{AttachPlan, Backend, Constants, Entry, Error, Result};
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::RawFd;
 
@@ -279,7 +279,7 @@ impl Backend for Machine {
         None
     }
 
-    fn entries(&mut self, map: &str) -> Result<Vec<(Vec<u8>, Vec<Vec<u8>>)>> {
+    fn entries(&mut self, map: &str) -> Result<Vec<Entry>> {
         let index = self.world.maps.iter().position(|it| it.name == map);
         let map = &self.world.maps[index.ok_or_else(|| Error::new(format!("no map named {map}")))?];
         let copy = |at: &u64| self.world.memory.region(*at).to_vec();
