@@ -10,10 +10,11 @@
 //!
 //! [`verify`] holds the full list of rules; [`text`] is the printed form.
 
+pub mod flow;
 pub mod text;
 pub mod verify;
 
-use crate::helpers::Helper;
+use crate::helpers::{Helper, HelperResult};
 use lang::Span;
 use lang::hir;
 use lang::ty::StructId;
@@ -448,6 +449,22 @@ impl Op {
                 f(value);
             }
             Op::Call(_, args) | Op::CallFunc(_, args) => args.iter_mut().for_each(f),
+        }
+    }
+
+    /// The type that its result has; `ty` gives the type of an operand.
+    pub fn result_type(&self, ty: impl Fn(Value) -> Type) -> Type {
+        match self {
+            Op::SlotAddr(_) => Type::Ptr(Region::Stack),
+            Op::MapAddr(_) => Type::Ptr(Region::Map),
+            Op::MapValueAddr(..) | Op::NonNull(_) => Type::Ptr(Region::MapValue),
+            Op::PtrAdd(ptr, _) => ty(*ptr),
+            Op::Load { ty, .. } => *ty,
+            Op::Call(helper, _) => match helper.result() {
+                HelperResult::MapValue | HelperResult::Memory => Type::Ptr(Region::MaybeNull),
+                HelperResult::Scalar | HelperResult::Kernel => Type::I64,
+            },
+            _ => Type::I64,
         }
     }
 
