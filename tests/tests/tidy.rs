@@ -52,7 +52,8 @@ fn assert_none(found: Vec<String>, rule: &str) {
 
 #[test]
 fn front_and_back_end_are_pure() {
-    let io = ["std::fs", "std::env", "std::process", "std::net", "std::time", "println!", "eprintln!", "print!("];
+    let io =
+        ["std::fs", "std::env", "std::process", "std::net", "std::time", "println!", "eprintln!", "print!("];
     for folder in ["lang/src", "codegen/src"] {
         assert_none(lines_with(folder, &io), "no IO in lang and codegen");
     }
@@ -60,10 +61,9 @@ fn front_and_back_end_are_pure() {
 
 #[test]
 fn crates_import_from_their_left() {
-    for (folder, right) in [
-        ("lang/src", &["codegen::", "runtime::"][..]),
-        ("codegen/src", &["runtime::"][..]),
-    ] {
+    for (folder, right) in
+        [("lang/src", &["codegen::", "runtime::"][..]), ("codegen/src", &["runtime::"][..])]
+    {
         assert_none(lines_with(folder, right), "a crate imports only from its left");
     }
 }
@@ -79,7 +79,10 @@ fn libraries_stay_in_their_place() {
     assert_none(outside("cli/src", &aya, linux), "aya is named only in runtime/src/linux");
     assert_none(outside("cli/src", &["tokio::"], linux), "tokio is named only in runtime");
     for folder in ["lang/src", "codegen/src", "runtime/src"] {
-        assert_none(lines_with(folder, &["clap::", "rustyline::"]), "clap and rustyline are named only in cli");
+        assert_none(
+            lines_with(folder, &["clap::", "rustyline::"]),
+            "clap and rustyline are named only in cli",
+        );
     }
     for folder in ["lang/src", "codegen/src", "runtime/src", "cli/src"] {
         let found = outside(folder, &["unsafe {", "unsafe fn", "unsafe impl"], linux);
