@@ -149,7 +149,7 @@ impl Dispatcher {
             let mut order: Vec<usize> = (0..self.manifest.maps.len()).collect();
             order.sort_by_key(|&idx| &self.manifest.maps[idx].map.name);
             for idx in order {
-                self.print_map(idx, None, 1, AtExit(true), backend)?;
+                self.print_map(idx, None, 1, Cause::End, backend)?;
             }
         }
         self.flush()
@@ -224,7 +224,7 @@ impl Dispatcher {
                 let args = self.arguments(id, record);
                 let top = args.first().map(Value::bits);
                 let div = args.get(1).map_or(1, Value::bits);
-                self.print_map(self.map(map)?, top, div, AtExit(false), backend)
+                self.print_map(self.map(map)?, top, div, Cause::Script, backend)
             }
             ActionKind::PrintEntry(map) => {
                 let idx = self.map(map)?;
@@ -256,7 +256,7 @@ impl Dispatcher {
         idx: usize,
         top: Option<u64>,
         div: u64,
-        at_exit: AtExit,
+        cause: Cause,
         backend: &mut dyn Backend,
     ) -> Result<()> {
         if self.closed {
@@ -264,7 +264,7 @@ impl Dispatcher {
         }
         let (entry, mut cx) = self.entry(idx);
         let mut entries = maps::snapshot(entry, backend, &mut cx)?;
-        if entries.is_empty() && !at_exit.0 {
+        if entries.is_empty() && cause == Cause::Script {
             entries.extend(maps::unset(entry, &mut cx));
         }
         if entries.is_empty() {
@@ -337,8 +337,14 @@ impl Dispatcher {
     }
 }
 
-/// Whether a map is printed because the run is over, rather than by `print`.
-struct AtExit(bool);
+/// Why a map is printed.
+#[derive(Clone, Copy, PartialEq)]
+enum Cause {
+    /// `print(@map)`
+    Script,
+    /// The run is over.
+    End,
+}
 
 impl Machine {
     fn context<'a>(&'a mut self, manifest: &'a Manifest) -> Context<'a> {

@@ -10,6 +10,7 @@ use crate::backend::{Backend, Result};
 use crate::decode::{Context, decode, unsigned};
 use crate::value::Value;
 use codegen::manifest::{MapEntry, Storage};
+use lang::hir::MapKind;
 use lang::layout;
 use lang::ty::{Agg, Ty, TypeTable};
 
@@ -76,7 +77,8 @@ pub fn unset(entry: &MapEntry, cx: &mut Context<'_>) -> Option<Entry> {
     (!bare).then(|| (None, decode(&[], &entry.map.value, cx)))
 }
 
-/// `clear(@map)`: no keys are left, a scalar is as if never written.
+/// `clear(@map)`: no keys are left, a scalar is as if never written. An array always has all its
+/// keys, so there only the values go.
 pub fn clear(entry: &MapEntry, types: &TypeTable, backend: &mut dyn Backend) -> Result<()> {
     let size = layout::size_of(&entry.map.value, types) as usize;
     match &entry.storage {
@@ -90,6 +92,7 @@ pub fn clear(entry: &MapEntry, types: &TypeTable, backend: &mut dyn Backend) -> 
             }
             Ok(())
         }
+        Storage::Keyed { .. } if entry.map.kind == MapKind::Array => zero(entry, types, backend),
         Storage::Keyed { map, .. } => {
             for (key, _) in backend.entries(map)? {
                 backend.delete(map, &key)?;
