@@ -4,6 +4,9 @@ use crate::clock::{Clock, Zone};
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+
 /// The running machine's time. How the clocks differ is asked once: a wall clock that is set
 /// later does not move timestamps against each other.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +21,8 @@ impl SystemClock {
         let wall = nanoseconds(libc::CLOCK_REALTIME);
         SystemClock {
             boot_to_wall: wall - nanoseconds(libc::CLOCK_BOOTTIME),
-            tai_to_wall: wall - nanoseconds(libc::CLOCK_TAI),
+            // Whole seconds by definition; what is more comes from reading one after the other.
+            tai_to_wall: (wall - nanoseconds(libc::CLOCK_TAI) + SECOND / 2).div_euclid(SECOND) * SECOND,
         }
     }
 }
@@ -67,5 +71,5 @@ fn nanoseconds(clock: libc::clockid_t) -> i64 {
     // SAFETY: `time` is valid for the call. These clocks exist on every supported kernel; were one
     // missing, `time` would stay zero.
     unsafe { libc::clock_gettime(clock, &mut time) };
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
+    time.tv_sec * SECOND + time.tv_nsec
 }
