@@ -239,8 +239,10 @@ pub enum Op {
         /// Whether the old value is the result.
         fetch: bool,
     },
-    /// A field's byte offset, relocated on other kernels.
+    /// What a CO-RE access computes (mostly a field's byte offset), relocated on other kernels.
     FieldOffset(Access),
+    /// The address of a subprogram, as a helper's callback.
+    FuncAddr(Func),
     /// A helper call. `MaybeNull` for map look-ups, else a number.
     Call(Helper, Vec<Value>),
     /// A subprogram call.
@@ -419,7 +421,12 @@ impl Op {
     /// The values that it reads, in order.
     pub fn operands(&self) -> Vec<Value> {
         match self {
-            Op::Const(_) | Op::SlotAddr(_) | Op::MapAddr(_) | Op::MapValueAddr(..) | Op::FieldOffset(_) => {
+            Op::Const(_)
+            | Op::SlotAddr(_)
+            | Op::MapAddr(_)
+            | Op::MapValueAddr(..)
+            | Op::FieldOffset(_)
+            | Op::FuncAddr(_) => {
                 vec![]
             }
             Op::Neg(a) | Op::Not(a) | Op::Bswap(_, a) | Op::Zext(_, a) | Op::Sext(_, a) | Op::NonNull(a) => {
@@ -435,7 +442,12 @@ impl Op {
     /// Calls `f` on every value that it reads, in order, to replace it.
     pub fn operands_mut(&mut self, mut f: impl FnMut(&mut Value)) {
         match self {
-            Op::Const(_) | Op::SlotAddr(_) | Op::MapAddr(_) | Op::MapValueAddr(..) | Op::FieldOffset(_) => {}
+            Op::Const(_)
+            | Op::SlotAddr(_)
+            | Op::MapAddr(_)
+            | Op::MapValueAddr(..)
+            | Op::FieldOffset(_)
+            | Op::FuncAddr(_) => {}
             Op::Neg(a) | Op::Not(a) | Op::Bswap(_, a) | Op::Zext(_, a) | Op::Sext(_, a) | Op::NonNull(a) => {
                 f(a)
             }
