@@ -20,6 +20,7 @@ use lang::probes::ProbeKind;
 use lang::sema::{Allow, Options};
 use lang::{FileId, Sources, diagnostic, hir};
 use runtime::backend::{Backend, Constants};
+use runtime::clock::{Clock, Zone};
 use runtime::dispatch::Dispatcher;
 use runtime::output::Output;
 use runtime::symbols::{Symbol, Symbols};
@@ -89,7 +90,8 @@ fn run_on(program: &hir::Program, directives: &Directives, kernel: KernelVersion
     };
     let (stdout, stderr) = (Shared::default(), Shared::default());
     let output = Output::new(directives.format, Box::new(stdout.clone()), Box::new(stderr.clone()));
-    let mut dispatcher = Dispatcher::new(object.manifest.clone(), output, Box::new(FixtureSymbols));
+    let mut dispatcher =
+        Dispatcher::new(object.manifest.clone(), output, Box::new(FixtureSymbols), Box::new(FixtureClock));
     let mut machine = Machine::new(2);
     let outcome = session(&object, directives, &mut machine, &mut dispatcher);
     let mut seen = stdout.text();
@@ -188,6 +190,30 @@ impl Symbols for FixtureSymbols {
             0x40_2000..0x40_3000 => Some(symbol("work", address - 0x40_2000, module)),
             _ => None,
         }
+    }
+}
+
+/// The machine was booted on 2026-01-01, and it is noon of 2026-11-20, in UTC.
+struct FixtureClock;
+
+/// 2026-01-01 00:00:00 UTC in nanoseconds since 1970.
+const BOOTED: i64 = 1_767_225_600_000_000_000;
+
+impl Clock for FixtureClock {
+    fn now(&self) -> i64 {
+        BOOTED + (323 * 24 + 12) * 3_600 * 1_000_000_000
+    }
+
+    fn boot_to_wall(&self) -> i64 {
+        BOOTED
+    }
+
+    fn tai_to_wall(&self) -> i64 {
+        -37_000_000_000
+    }
+
+    fn zone(&self, _seconds: i64) -> Zone {
+        Zone::utc()
     }
 }
 
