@@ -25,6 +25,11 @@ pub fn each_stmt<'a>(
     }
 }
 
+/// Calls `f` for an expression and every expression in it.
+pub fn each_part<'a>(it: &'a Expr, f: &mut impl FnMut(&'a Expr)) {
+    expr(it, &mut |_| {}, f);
+}
+
 fn expr<'a>(it: &'a Expr, on_stmt: &mut impl FnMut(&'a Stmt), on_expr: &mut impl FnMut(&'a Expr)) {
     on_expr(it);
     if let ExprKind::Block(body, _) = &it.kind {

@@ -220,6 +220,7 @@ fn op_text(module: &Module, op: &Op) -> String {
             format!("{name}.{} {ptr}{offset:+}, {value}", 8 * u32::from(*width))
         }
         Op::FieldOffset(access) => format!("field_offset {access}"),
+        Op::FuncAddr(func) => format!("func_addr {func}"),
         Op::Call(helper, args) => format!("call {}({})", helper.name(), list(args)),
         Op::CallFunc(func, args) => format!("call {func}({})", list(args)),
     }
@@ -355,6 +356,7 @@ b0(v0: ctx):
     v12 = map_value_addr data+8
     v13 = field_offset core0
     v14 = ptr_add v12, v13
+    v21 = func_addr f1
     v15 = atomic_fetch_add.64 v14+0, v9
     atomic_add.32 v14+0, v9
     call f1(v10)

@@ -236,6 +236,10 @@ impl Checker<'_> {
             Op::FieldOffset(access) => {
                 ensure(access.index() < self.module.accesses.len(), || format!("{access} does not exist"))
             }
+            Op::FuncAddr(func) => {
+                let callee = self.module.functions.get(func.index());
+                ensure(callee.is_some_and(|it| it.probe.is_none()), || format!("{func} is no subprogram"))
+            }
             Op::Call(helper, args) => self.call(*helper, args),
             Op::CallFunc(func, args) => self.call_func(*func, args),
         }

@@ -388,6 +388,7 @@ impl<'a> Cursor<'a> {
             }
             ("non_null", None) => Op::NonNull(self.value()?),
             ("field_offset", None) => Op::FieldOffset(Access(self.entity("an access", "core")?)),
+            ("func_addr", None) => Op::FuncAddr(Func(self.entity("a function", "f")?)),
             ("call", None) => self.call()?,
             (_, Some(bits)) => self.memory(stem, bits / 8)?,
             _ => return Err(format!("unknown operation `{name}`")),
