@@ -1,0 +1,1 @@
+//! BTF into the language's types.
