@@ -22,4 +22,9 @@ pub trait Symbols {
 
     /// An address in a process.
     fn user(&mut self, pid: u32, address: u64) -> Option<Symbol>;
+
+    /// Takes note of a process whose addresses may be asked for after it has ended.
+    fn remember(&mut self, pid: u32) {
+        let _ = pid;
+    }
 }

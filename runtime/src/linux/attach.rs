@@ -59,7 +59,7 @@ pub fn method(program: &manifest::Program, kernel: &Kernel) -> Method {
     match kind(program) {
         None | Some(Begin | End) => Method::TestRun,
         Some(Tracepoint | Interval | Profile) => Method::Perf,
-        Some(RawTracepoint) => raw_tracepoint::method(program),
+        Some(RawTracepoint) => Method::RawTracepoint,
         Some(Kprobe | Kretprobe) => kprobe::method(program, kernel),
         Some(Uprobe | Uretprobe) => uprobe::method(program, kernel),
         Some(Fentry | Fexit) => Method::Trampoline,
@@ -103,13 +103,13 @@ impl From<OwnedFd> for Attachment {
 /// Attaches a loaded program as planned.
 pub fn attach(
     plan: &AttachPlan,
-    program: &mut Program,
+    program: &Program,
     kernel: &Kernel,
     process: Option<u32>,
 ) -> Result<Vec<Attachment>> {
     use ProbeKind::*;
     let Some(point) = plan.points.first() else { return Ok(Vec::new()) };
-    let fd = match &mut program.code {
+    let fd = match &program.code {
         Code::ForEach(each) => return trampoline::attach(point, each),
         Code::Shared(fd) => fd.as_fd(),
     };

@@ -1,6 +1,7 @@
 //! What the running kernel offers, asked when it is needed and not before.
 
 use super::sys::bpf::{self, DebugInfo, ProgramSpec, attach_type, program_type};
+use super::btf::kernel::KernelTypes;
 use super::tracefs::Tracefs;
 use crate::backend::{Error, Result};
 use std::cell::OnceCell;
@@ -11,6 +12,7 @@ use std::os::fd::AsFd;
 #[derive(Default)]
 pub struct Kernel {
     tracefs: OnceCell<Tracefs>,
+    types: OnceCell<KernelTypes>,
     kprobe_multi: OnceCell<bool>,
     uprobe_multi: OnceCell<bool>,
 }
@@ -23,6 +25,18 @@ impl Kernel {
         }
         let tracefs = Tracefs::open()?;
         Ok(self.tracefs.get_or_init(|| tracefs))
+    }
+
+    /// The kernel's types.
+    pub fn types(&self) -> Result<&KernelTypes> {
+        if let Some(types) = self.types.get() {
+            return Ok(types);
+        }
+        let types = KernelTypes::open().map_err(|error| {
+            Error::new(format!("the kernel does not describe its types: /sys/kernel/btf/vmlinux: {error}"))
+                .hint("a kernel with CONFIG_DEBUG_INFO_BTF=y is needed")
+        })?;
+        Ok(self.types.get_or_init(|| types))
     }
 
     /// Whether one link can hold kprobes on many functions.

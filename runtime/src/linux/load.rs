@@ -251,10 +251,10 @@ fn program_kind(section: &ProgramSection, method: Method) -> Result<(u32, u32)> 
             _,
         ) => (program_type::KPROBE, 0),
         (ProgramSection::TracePoint, _) => (program_type::TRACEPOINT, 0),
-        (ProgramSection::RawTracePoint, _) => (program_type::RAW_TRACEPOINT, 0),
+        // To our code the arguments are numbers either way, and the untyped kind needs no kernel types.
+        (ProgramSection::RawTracePoint | ProgramSection::BtfTracePoint, _) => (program_type::RAW_TRACEPOINT, 0),
         (ProgramSection::PerfEvent, _) => (program_type::PERF_EVENT, 0),
         (ProgramSection::Xdp { .. }, _) => (program_type::XDP, attach_type::XDP),
-        (ProgramSection::BtfTracePoint, _) => (program_type::TRACING, attach_type::TRACE_RAW_TP),
         (ProgramSection::FEntry { .. }, _) => (program_type::TRACING, attach_type::TRACE_FENTRY),
         (ProgramSection::FExit { .. }, _) => (program_type::TRACING, attach_type::TRACE_FEXIT),
         (other, _) => return Err(Error::new(format!("programs of the kind {other:?} are not supported yet"))),

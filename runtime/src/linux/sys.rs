@@ -57,7 +57,7 @@ fn name(code: i32) -> Option<&'static str> {
     }
     names!(
         EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT EBUSY EEXIST ENODEV
-        ENOTDIR EINVAL EMFILE ENFILE ENOSPC ERANGE ENOSYS EOVERFLOW EILSEQ EOPNOTSUPP EADDRNOTAVAIL ENOTSUP
+        ENOTDIR EINVAL EMFILE ENFILE ENOSPC ERANGE ENOSYS EOVERFLOW EILSEQ EOPNOTSUPP EADDRNOTAVAIL
     )
 }
 
@@ -96,6 +96,14 @@ pub fn interface_index(name: &std::ffi::CStr) -> SysResult<u32> {
         0 => Err(Errno::last("if_nametoindex")),
         index => Ok(index),
     }
+}
+
+/// Nanoseconds since boot, time asleep included.
+pub fn boot_time() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call fills the struct that it is given; this clock exists since Linux 2.6.39.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// `uname -r` and `uname -v` joined by a space: which kernel this is.

@@ -5,9 +5,8 @@
 
 use super::{c_string, misplaced};
 use crate::backend::{Error, Result};
-use crate::linux::attach::{Attachment, Method, failed};
+use crate::linux::attach::{Attachment, failed};
 use crate::linux::sys::bpf;
-use codegen::manifest;
 use lang::attach::{Point, Target};
 use std::os::fd::BorrowedFd;
 

@@ -15,7 +15,10 @@ const MAP_GET_NEXT_KEY: u32 = 4;
 const PROG_LOAD: u32 = 5;
 const PROG_TEST_RUN: u32 = 10;
 const RAW_TRACEPOINT_OPEN: u32 = 17;
+const OBJ_GET_INFO_BY_FD: u32 = 15;
 const BTF_LOAD: u32 = 18;
+const BTF_GET_FD_BY_ID: u32 = 19;
+const BTF_GET_NEXT_ID: u32 = 23;
 const MAP_FREEZE: u32 = 22;
 const MAP_LOOKUP_BATCH: u32 = 24;
 const LINK_CREATE: u32 = 28;
@@ -38,8 +41,6 @@ pub mod program_type {
 
 /// Attach types, by the kernel's numbers.
 pub mod attach_type {
-    /// `tp_btf`
-    pub const TRACE_RAW_TP: u32 = 23;
     /// `fentry`
     pub const TRACE_FENTRY: u32 = 24;
     /// `fexit`
@@ -242,6 +243,52 @@ pub fn btf_load(btf: &[u8]) -> SysResult<OwnedFd> {
     }
     let mut attr = Attr { btf: address(btf), log: 0, btf_size: btf.len() as u32, log_size: 0, log_level: 0 };
     owned("BPF_BTF_LOAD", call(BTF_LOAD, "BPF_BTF_LOAD", &mut attr)?)
+}
+
+/// The types of a loaded kernel module, by the module's name.
+pub fn module_btf(module: &str) -> SysResult<OwnedFd> {
+    let mut id = 0u32;
+    loop {
+        // start id, next id, flags
+        let mut attr = [id, 0, 0];
+        call(BTF_GET_NEXT_ID, "BPF_BTF_GET_NEXT_ID", &mut attr)?;
+        id = attr[1];
+        // id, next id, flags
+        let fd = owned("BPF_BTF_GET_FD_BY_ID", call(BTF_GET_FD_BY_ID, "BPF_BTF_GET_FD_BY_ID", &mut [id, 0, 0])?)?;
+        if btf_name(&fd)? == module.as_bytes() {
+            return Ok(fd);
+        }
+    }
+}
+
+/// The name of loaded types; cut behind 63 bytes, which is longer than module names are.
+fn btf_name(btf: &OwnedFd) -> SysResult<Vec<u8>> {
+    #[repr(C)]
+    struct Info {
+        btf: u64,
+        btf_size: u32,
+        id: u32,
+        name: u64,
+        name_len: u32,
+        kernel: u32,
+    }
+    #[repr(C)]
+    struct Attr {
+        fd: u32,
+        len: u32,
+        info: u64,
+    }
+    let mut name = vec![0u8; 64];
+    let mut info = Info { btf: 0, btf_size: 0, id: 0, name: name.as_mut_ptr() as u64, name_len: 64, kernel: 0 };
+    let mut attr = Attr {
+        fd: btf.as_raw_fd() as u32,
+        len: size_of::<Info>() as u32,
+        info: std::ptr::from_mut(&mut info) as u64,
+    };
+    call(OBJ_GET_INFO_BY_FD, "BPF_OBJ_GET_INFO_BY_FD", &mut attr)?;
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    name.truncate(end);
+    Ok(name)
 }
 
 /// Records of `.BTF.ext` for one program, in the kernel's layout.
