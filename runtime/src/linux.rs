@@ -67,6 +67,13 @@ impl LinuxBackend {
     }
 }
 
+impl Drop for LinuxBackend {
+    fn drop(&mut self) {
+        self.detach();
+        attach::close_all(self.attachments.iter_mut().filter_map(|it| it.event.take()).collect());
+    }
+}
+
 impl Backend for LinuxBackend {
     fn load(&mut self, object: &Object, constants: Constants) -> Result<()> {
         self.loaded = load::load(object, constants, &self.kernel)?;
@@ -99,14 +106,10 @@ impl Backend for LinuxBackend {
     }
 
     fn detach(&mut self) {
-        // First every link, so that nothing fires any more; to close the perf events behind them
-        // makes the kernel wait, and that is left to the end of the session.
-        for attachment in &mut self.attachments {
-            match attachment.link.take() {
-                Some(link) => drop(link),
-                None => drop(attachment.event.take()),
-            }
-        }
+        // Links first, so that nothing fires any more; the events behind them are left to the end of
+        // the session, because the kernel takes its time to close them.
+        let ends = self.attachments.iter_mut().filter_map(|it| it.link.take().or_else(|| it.event.take()));
+        attach::close_all(ends.collect());
     }
 
     fn drain(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
