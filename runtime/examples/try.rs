@@ -58,6 +58,6 @@ fn main() {
     eprintln!("counts {} {:?}", e.len(), e.first());
     eprintln!("plain {} ", b.entries("plain").unwrap().len());
     eprintln!("detach {:?}", t5-t4);
-    let s = std::fs::read_to_string("/proc/self/status").unwrap(); eprintln!("{}", s.lines().filter(|l| l.starts_with("VmRSS") || l.starts_with("RssShmem")).collect::<Vec<_>>().join(" "));
+    let s = std::fs::read_to_string("/proc/self/status").unwrap(); eprintln!("{}", s.lines().filter(|l| l.contains("Rss") || l.starts_with("VmRSS")).collect::<Vec<_>>().join(" "));
     let t6 = Instant::now(); drop(b); eprintln!("drop {:?}", t6.elapsed());
 }

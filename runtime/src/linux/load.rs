@@ -147,12 +147,12 @@ fn create_map(name: &str, definition: &aya_obj::Map, manifest: &Manifest) -> Res
 }
 
 /// Bytes of the ring buffer: as configured, else one part in 16384 of the memory, but at least 256 KiB
-/// and at most 4 MiB. The kernel wants a power of two.
+/// and at most 1 MiB: it counts twice as resident memory. The kernel wants a power of two.
 fn ring_size(pages: Option<u32>) -> u32 {
     let page = sys::page_size() as u64;
     let wanted = match pages {
         Some(pages) => u64::from(pages) * page,
-        None => (sys::physical_memory() / 16384).clamp(256 << 10, 4 << 20),
+        None => (sys::physical_memory() / 16384).clamp(256 << 10, 1 << 20),
     };
     wanted.next_power_of_two().clamp(page, 1 << 30) as u32
 }
