@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod backend;
+pub mod clock;
 pub mod decode;
 pub mod dispatch;
 pub mod linux;
