@@ -18,6 +18,7 @@ pub mod list;
 pub mod load;
 pub mod map;
 pub mod providers;
+pub mod reason;
 pub mod ring;
 pub mod symbols;
 pub mod sys;

@@ -6,6 +6,7 @@
 use super::LinuxHost;
 use super::btf::Namespace;
 use super::btf::kernel::KernelTypes;
+use super::reason;
 use super::sys::bpf::{self, DebugInfo, ProgramSpec, attach_type, program_type};
 use super::sys::{SysResult, kernel_identity};
 use super::target::host_target;
@@ -86,16 +87,14 @@ fn interfaces(host: &LinuxHost) -> Vec<Row> {
     let modules = host.types().map_or(0, |it| it.module_names().len() - 1);
     let modules = match modules {
         0 => Offer::No("no loaded module has any; CONFIG_DEBUG_INFO_BTF_MODULES".to_owned()),
-        n => Offer::Yes(format!("{n} modules")),
+        n => Offer::Yes(format!("{n} loaded")),
     };
     let (tracefs, functions) = match host.tracefs() {
         Ok(tracefs) => (
             Offer::Yes(String::new()),
             match tracefs.traceable_functions() {
                 Ok(text) => Offer::Yes(format!("{} functions", text.lines().count())),
-                Err(error) => {
-                    Offer::No(format!("available_filter_functions: {error}; kallsyms is used instead"))
-                }
+                Err(error) => Offer::No(format!("{}; kallsyms is used instead", reason::of(&error))),
             },
         ),
         Err(error) => (Offer::No(error.message.clone()), Offer::Unknown("there is no tracefs".to_owned())),

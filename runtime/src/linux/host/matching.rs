@@ -12,7 +12,11 @@ use crate::linux::functions::Function;
 use crate::linux::glob;
 use crate::linux::interfaces;
 use crate::linux::kallsyms::Symbol;
+use crate::linux::reason;
+use crate::linux::sys::kernel_identity;
+use crate::linux::target::version;
 use crate::linux::tracefs::Tracefs;
+use codegen::target::KernelVersion;
 use lang::attach::{Point, Target};
 use lang::host::Matches;
 use lang::probes::ProbeKind;
@@ -170,6 +174,9 @@ fn trampolines(host: &LinuxHost, module: Option<&str>, name: &str) -> Found {
         Ok(functions) => functions.iter().collect(),
         Err(error) => return Err(unreadable("/proc/kallsyms", error)),
     };
+    // Those on the stack count since Linux 6.6.
+    let kernel = version(&kernel_identity());
+    let most = if kernel.is_some_and(|it| it < KernelVersion(6, 6)) { 6 } else { 12 };
     let mut known = host.known_functions.borrow_mut();
     let mut found = BTreeSet::new();
     for module in modules(types, module) {
@@ -177,7 +184,7 @@ fn trampolines(host: &LinuxHost, module: Option<&str>, name: &str) -> Found {
         for record in btf.records(Namespace::Function) {
             let it = Function { name: record.name(), module: &module };
             let wanted = glob::matches(name, it.name) && traceable.contains(&it);
-            if wanted && btf.record(record.target()).is_some_and(|it| fits_trampoline(&btf, &it)) {
+            if wanted && btf.record(record.target()).is_some_and(|it| fits_trampoline(&btf, &it, most)) {
                 known.entry(it.name.to_owned()).or_insert_with(|| (btf.clone(), record.id()));
                 found.insert((module.clone(), it.name.to_owned()));
             }
@@ -188,14 +195,13 @@ fn trampolines(host: &LinuxHost, module: Option<&str>, name: &str) -> Found {
 
 /// Whether the kernel takes a trampoline on functions of this type. A wildcard leaves the others
 /// out; one that is named is tried, so that the kernel can say what is wrong.
-fn fits_trampoline(btf: &Btf, prototype: &Record) -> bool {
-    const MOST_PARAMETERS: usize = 12;
+fn fits_trampoline(btf: &Btf, prototype: &Record, most_parameters: usize) -> bool {
     const MOST_BYTES: u32 = 16;
     let structure = |id| {
         let resolved = btf.resolve(id).map(|(record, _)| record);
         resolved.filter(|it| matches!(it.kind(), Kind::Struct | Kind::Union))
     };
-    prototype.parameters().count() <= MOST_PARAMETERS
+    prototype.parameters().count() <= most_parameters
         && prototype
             .parameters()
             .all(|it| it.ty != 0 && structure(it.ty).is_none_or(|it| it.size() <= MOST_BYTES))
@@ -240,5 +246,5 @@ fn describe(error: &Error) -> String {
 }
 
 fn unreadable(what: &str, error: &std::io::Error) -> String {
-    format!("{what} cannot be read: {error}")
+    format!("{what} cannot be read: {}", reason::of(error))
 }
