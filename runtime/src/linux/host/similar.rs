@@ -76,8 +76,8 @@ fn likely<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> BTreeSet<St
 
 /// Whether a name has about the same length as the wanted one and begins or ends as it does.
 fn resembles(wanted: &str, name: &str) -> bool {
-    let same = |it: &mut dyn Iterator<Item = (u8, u8)>| it.all(|(a, b)| a == b);
-    wanted.len().abs_diff(name.len()) <= 3
-        && (same(&mut wanted.bytes().zip(name.bytes()).take(3))
-            || same(&mut wanted.bytes().rev().zip(name.bytes().rev()).take(4)))
+    let mut heads = wanted.bytes().zip(name.bytes()).take(3);
+    let mut tails = wanted.bytes().rev().zip(name.bytes().rev()).take(4);
+    let same = |(a, b)| a == b;
+    wanted.len().abs_diff(name.len()) <= 3 && (heads.all(same) || tails.all(same))
 }
