@@ -62,13 +62,13 @@ pub struct Constants {
     pub start: u64,
 }
 
-/// A program attached to one place.
+/// A program attached by one call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttachPlan {
     /// Index in the manifest's programs.
     pub program: usize,
-    /// The place.
-    pub point: Point,
+    /// The places: one, or all that the call attaches to.
+    pub points: Vec<Point>,
     /// How: `perf`, `multi`, `raw`, …; shown by `-v`.
     pub method: &'static str,
 }

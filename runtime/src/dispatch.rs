@@ -76,6 +76,11 @@ impl Dispatcher {
         self.exit
     }
 
+    /// Takes note of a process whose addresses may be printed after it has ended.
+    pub fn remember(&mut self, pid: u32) {
+        self.symbols.remember(pid);
+    }
+
     /// Says how many probes are attached (JSON on the script's output, text on stderr).
     pub fn attached(&mut self, probes: usize) -> Result<()> {
         self.print(&Message::Attached(probes))?;

@@ -23,6 +23,11 @@ pub trait Symbols {
     /// An address in a process.
     fn user(&mut self, pid: u32, address: u64) -> Option<Symbol>;
 
+    /// Takes note of a process whose addresses may be asked for after it has ended.
+    fn remember(&mut self, pid: u32) {
+        let _ = pid;
+    }
+
     /// The build id of the file that is mapped at an address in a process, in hexadecimal, and the
     /// address's offset in that file.
     fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {

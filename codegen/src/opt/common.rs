@@ -73,6 +73,7 @@ fn is_repeatable(op: &Op) -> bool {
         | Op::SlotAddr(_)
         | Op::MapAddr(_)
         | Op::MapValueAddr(..)
+        | Op::FuncAddr(_)
         | Op::PtrAdd(..)
         | Op::NonNull(_)
         | Op::Load { .. }

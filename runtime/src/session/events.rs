@@ -1,0 +1,105 @@
+//! What a session waits for, as one stream of events.
+//!
+//! Comes in: descriptors that become readable. Goes out: one [`Event`] at a time. Nothing is
+//! handled here.
+
+use crate::linux::sys::process::{Child, Signals, can_close};
+use crate::linux::watch::Watch;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Records wait in the ring buffer.
+    Records,
+    /// Time to look at the counters of what was lost.
+    Tick,
+    /// A signal asks to end.
+    Signal(i32),
+    /// The command of `-c` ended.
+    ChildExit,
+    /// The process of `-p` ended.
+    TargetExit,
+    /// The reader of the standard output went away.
+    OutputClosed,
+}
+
+const TICK: Duration = Duration::from_millis(100);
+
+/// The sources of events.
+pub struct Events<'a> {
+    signals: &'a Signals,
+    signal_fd: Option<Watch>,
+    ring: Option<Watch>,
+    child: Option<Watch>,
+    target: Option<Watch>,
+    output: Option<Watch>,
+    tick: Interval,
+    records_not_before: Instant,
+}
+
+impl<'a> Events<'a> {
+    /// Watches what there is. Must be called inside of the loop.
+    pub fn new(
+        ring: Option<BorrowedFd<'_>>,
+        signals: &'a Signals,
+        child: Option<&Child>,
+        target: Option<&OwnedFd>,
+    ) -> io::Result<Self> {
+        let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stdout = io::stdout();
+        Ok(Events {
+            signals,
+            signal_fd: Some(Watch::readable(signals.as_fd())?),
+            ring: ring.map(Watch::readable).transpose()?,
+            child: child.map(|it| Watch::readable(it.pidfd())).transpose()?,
+            target: target.map(|it| Watch::readable(it.as_fd())).transpose()?,
+            output: can_close(stdout.as_fd()).then(|| Watch::closed(stdout.as_fd())).transpose()?,
+            tick,
+            records_not_before: Instant::now(),
+        })
+    }
+
+    /// Leaves records alone for a while: what arrives meanwhile is handled in one go.
+    pub fn pause_records(&mut self, pause: Duration) {
+        self.records_not_before = Instant::now() + pause;
+    }
+
+    /// The next event. Signals come before the rest, so that no flood can hide them.
+    /// `more` says that records are known to wait.
+    pub async fn next(&mut self, more: bool) -> Event {
+        loop {
+            let not_before = self.records_not_before;
+            tokio::select! {
+                biased;
+                () = news(&self.signal_fd) => {
+                    if let Some(signal) = self.signals.next() {
+                        return Event::Signal(signal);
+                    }
+                }
+                () = news(&self.output) => return Event::OutputClosed,
+                () = news(&self.child) => return Event::ChildExit,
+                () = news(&self.target) => return Event::TargetExit,
+                () = async {
+                    tokio::time::sleep_until(not_before).await;
+                    if !more {
+                        news(&self.ring).await;
+                    }
+                } => return Event::Records,
+                _ = self.tick.tick() => return Event::Tick,
+            }
+        }
+    }
+}
+
+/// Waits for news; forever when nothing is watched.
+async fn news(watch: &Option<Watch>) {
+    match watch {
+        Some(watch) => watch.news().await,
+        None => std::future::pending().await,
+    }
+}
