@@ -6,20 +6,30 @@
 
 pub mod attach;
 pub mod btf;
+pub mod clock;
+pub mod executables;
+pub mod functions;
+pub mod glob;
 pub mod host;
+pub mod interfaces;
+pub mod kallsyms;
 pub mod kernel;
+pub mod list;
 pub mod load;
 pub mod map;
 pub mod providers;
 pub mod ring;
 pub mod symbols;
 pub mod sys;
+pub mod target;
 pub mod tracefs;
 pub mod verifier;
 pub mod watch;
 
+pub use clock::LinuxClock;
 pub use host::LinuxHost;
 pub use symbols::LinuxSymbols;
+pub use target::host_target;
 
 use crate::backend::{AttachPlan, Backend, Constants, Error, Result};
 use attach::Attachment;

@@ -8,8 +8,8 @@ mod events;
 
 use crate::backend::{AttachPlan, Backend, Constants, Error, Result};
 use crate::dispatch::Dispatcher;
-use crate::linux::LinuxBackend;
-use crate::linux::sys::{self, process::Child, process::Signals};
+use crate::linux::sys::process::{self, Child, Signals};
+use crate::linux::{LinuxBackend, clock};
 use codegen::Object;
 use events::{Event, Events};
 use lang::hir::MissingProbes;
@@ -78,7 +78,7 @@ struct Session<'a> {
 impl Session<'_> {
     fn load(&mut self) -> Result<()> {
         let cpid = self.child.as_ref().map_or(0, |it| it.pid().into());
-        self.backend.load(self.object, Constants { cpid, start: sys::boot_time() })
+        self.backend.load(self.object, Constants { cpid, start: clock::read(libc::CLOCK_BOOTTIME) as u64 })
     }
 
     /// Runs the `begin` or the `end` programs.
@@ -208,7 +208,7 @@ fn take_signals() -> Result<Signals> {
 }
 
 fn watch_process(pid: u32) -> Result<OwnedFd> {
-    sys::process::open_pidfd(pid).map_err(|errno| match errno.code {
+    process::open_pidfd(pid).map_err(|errno| match errno.code {
         libc::ESRCH | libc::EINVAL => Error::new(format!("there is no process {pid}")),
         _ => Error::new(format!("cannot watch the process {pid}: {errno}")),
     })

@@ -30,22 +30,14 @@ impl Tracefs {
             return Ok(mounted);
         }
         // Private before debugfs: to look below /sys/kernel/debug/tracing would mount tracefs there.
-        let refused = match private() {
+        let refused = match private_mount(c"tracefs") {
             Ok(root) => return Self { root }.checked(),
             Err(error) => error,
         };
         if let Some(mounted) = Self::mounted("/sys/kernel/debug/tracing") {
             return Ok(mounted);
         }
-        Err(match refused.raw_os_error() {
-            Some(libc::ENODEV) => Error::new("this kernel has no tracepoints (CONFIG_TRACING is not set)"),
-            Some(libc::EPERM | libc::EACCES) => {
-                Error::new("tracefs is not mounted, and mounting it privately needs CAP_SYS_ADMIN")
-                    .hint(MOUNT_HINT)
-            }
-            _ => Error::new(format!("tracefs is not mounted, and cannot be opened privately: {refused}"))
-                .hint(MOUNT_HINT),
-        })
+        Err(unreachable(&refused))
     }
 
     /// A directory that looks like tracefs, such as a test's.
@@ -180,12 +172,29 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains('/')
 }
 
-/// A mount of tracefs that is in no mount table and ends with the descriptor.
-fn private() -> io::Result<OwnedFd> {
+/// Says why there is no handle, after the private mount was refused.
+fn unreachable(refused: &io::Error) -> Error {
+    let denied = |path| File::open(path).is_err_and(|it| it.kind() == io::ErrorKind::PermissionDenied);
+    match refused.raw_os_error() {
+        Some(libc::ENODEV) => Error::new("this kernel has no tracepoints (CONFIG_TRACING is not set)"),
+        Some(libc::EPERM | libc::EACCES) if denied("/sys/kernel/tracing") => {
+            Error::new("/sys/kernel/tracing may not be read by this user").hint("run as root")
+        }
+        Some(libc::EPERM | libc::EACCES) => {
+            Error::new("tracefs is not mounted, and to reach it without a mount needs CAP_SYS_ADMIN")
+                .hint(MOUNT_HINT)
+        }
+        _ => Error::new(format!("tracefs is not mounted, and cannot be reached without a mount: {refused}"))
+            .hint(MOUNT_HINT),
+    }
+}
+
+/// A mount of a kernel file system that is in no mount table and ends with the descriptor.
+pub fn private_mount(name: &CStr) -> io::Result<OwnedFd> {
     const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
     const CLOEXEC: libc::c_uint = 1;
     // SAFETY: the name is NUL-terminated; the call takes no other memory.
-    let fs = owned(unsafe { libc::syscall(libc::SYS_fsopen, c"tracefs".as_ptr(), CLOEXEC) } as i32)?;
+    let fs = owned(unsafe { libc::syscall(libc::SYS_fsopen, name.as_ptr(), CLOEXEC) } as i32)?;
     let null = std::ptr::null::<libc::c_char>();
     // SAFETY: this command takes no key and no value.
     let res =
@@ -206,16 +215,16 @@ fn owned(fd: i32) -> io::Result<OwnedFd> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::fs;
     use std::path::PathBuf;
 
     /// A directory that looks like tracefs and is removed at the end.
-    struct Fixture(PathBuf);
+    pub(crate) struct Fixture(pub PathBuf);
 
     impl Fixture {
-        fn new(name: &str) -> Fixture {
+        pub(crate) fn new(name: &str) -> Fixture {
             let root = std::env::temp_dir().join(format!("kscope-{name}-{}", std::process::id()));
             for (event, id) in
                 [("sched/sched_switch", 314), ("sched/sched_wakeup", 317), ("block/block_bio", 9)]

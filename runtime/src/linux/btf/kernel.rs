@@ -73,7 +73,7 @@ impl KernelTypes {
 
     /// The first file that has a definition of that name, the kernel proper before its modules.
     pub fn find(&self, space: Namespace, name: &str) -> Option<(Rc<Btf>, u32)> {
-        self.first(|btf| btf.find(space, name)).map(|(btf, id)| (btf, id))
+        self.first(|btf| btf.find(space, name))
     }
 
     /// The first enum with an enumerator of that name, and its value.

@@ -76,7 +76,9 @@ impl Printer<'_> {
         if self.btf.record(target).is_some_and(|it| it.kind() == Kind::Pointer) {
             self.declarator(target, join(qualifier, &inner), level, depth)
         } else {
-            format!("{qualifier} {}", self.declarator(target, inner, level, depth))
+            let text = self.declarator(target, inner, level, depth);
+            // An array of constants is constant itself, which C says only once.
+            if text.starts_with(qualifier) { text } else { format!("{qualifier} {text}") }
         }
     }
 

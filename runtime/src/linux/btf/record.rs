@@ -131,7 +131,7 @@ impl Header {
     }
 
     /// Bytes of the whole record.
-    pub fn len(&self) -> usize {
+    pub fn record_len(&self) -> usize {
         let (once, each) = self.kind().map_or((0, 0), Kind::extent);
         Self::LEN + once + each * self.elements()
     }
