@@ -12,6 +12,7 @@ use crate::linux::sys::process::{self, Child, Signals};
 use crate::linux::{LinuxBackend, clock};
 use codegen::Object;
 use events::{Event, Events};
+use lang::attach::Point;
 use lang::hir::MissingProbes;
 use lang::probes::ProbeKind;
 use std::os::fd::OwnedFd;
@@ -91,7 +92,7 @@ impl Session<'_> {
 
     fn programs(&self, kind: ProbeKind) -> Vec<usize> {
         let programs = self.object.manifest.programs.iter().enumerate();
-        let is_kind = |points: &[lang::attach::Point]| points.first().is_some_and(|it| it.kind == kind);
+        let is_kind = |points: &[Point]| points.first().is_some_and(|it| it.kind == kind);
         programs.filter(|(_, it)| is_kind(&it.points)).map(|(idx, _)| idx).collect()
     }
 
@@ -102,10 +103,7 @@ impl Session<'_> {
         let mut failure = None;
         for plan in &plans {
             self.say_plan(plan);
-            match self.backend.attach(plan) {
-                Ok(()) => attached += 1,
-                Err(error) => failure = Some(self.judge(error)?),
-            }
+            attached += self.attach_plan(plan, &mut failure)?;
         }
         match failure {
             Some(error) if attached == 0 => {
@@ -113,6 +111,23 @@ impl Session<'_> {
             }
             _ => Ok(attached),
         }
+    }
+
+    /// Attaches one plan; how many attachments it took. A call takes all of its places or none: where
+    /// missing ones do not matter, it is halved until they are alone.
+    fn attach_plan(&mut self, plan: &AttachPlan, failure: &mut Option<Error>) -> Result<usize> {
+        let error = match self.backend.attach(plan) {
+            Ok(()) => return Ok(1),
+            Err(error) => error,
+        };
+        if plan.points.len() > 1 && self.object.manifest.config.missing_probes != MissingProbes::Error {
+            let (first, second) = plan.points.split_at(plan.points.len() / 2);
+            let half = |points: &[Point]| AttachPlan { points: points.to_vec(), ..plan.clone() };
+            let attached = self.attach_plan(&half(first), failure)?;
+            return Ok(attached + self.attach_plan(&half(second), failure)?);
+        }
+        *failure = Some(self.judge(error)?);
+        Ok(0)
     }
 
     fn say_plan(&self, plan: &AttachPlan) {

@@ -78,7 +78,11 @@ pub fn plan(manifest: &Manifest, kernel: &Kernel) -> Vec<AttachPlan> {
             Method::UprobeMulti => uprobe::by_file(&program.points),
             _ => program.points.iter().map(|it| vec![it.clone()]).collect(),
         };
-        plans.extend(groups.into_iter().map(|points| AttachPlan { program: idx, points, method: method.name() }));
+        plans.extend(groups.into_iter().map(|points| AttachPlan {
+            program: idx,
+            points,
+            method: method.name(),
+        }));
     }
     plans
 }
@@ -117,7 +121,9 @@ pub fn attach(
         Begin | End | Fentry | Fexit => Ok(Vec::new()),
         Tracepoint => tracepoint::attach(fd, point, kernel).map(|it| vec![it]),
         RawTracepoint => raw_tracepoint::attach(fd, point).map(|it| vec![it]),
-        Kprobe | Kretprobe if program.method == Method::KprobeMulti => kprobe::attach_many(fd, &plan.points),
+        Kprobe | Kretprobe if program.method == Method::KprobeMulti => {
+            kprobe::attach_many(fd, &plan.points).map(|it| vec![it])
+        }
         Kprobe | Kretprobe => kprobe::attach(fd, point).map(|it| vec![it]),
         Uprobe | Uretprobe if program.method == Method::UprobeMulti => {
             uprobe::attach_many(fd, &plan.points, process).map(|it| vec![it])

@@ -1,7 +1,7 @@
 //! What the running kernel offers, asked when it is needed and not before.
 
-use super::sys::bpf::{self, DebugInfo, ProgramSpec, attach_type, program_type};
 use super::btf::kernel::KernelTypes;
+use super::sys::bpf::{self, DebugInfo, ProgramSpec, attach_type, program_type};
 use super::tracefs::Tracefs;
 use crate::backend::{Error, Result};
 use std::cell::OnceCell;

@@ -77,17 +77,21 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Adapts field offsets to this kernel, unless the object was built for it.
 fn relocate_types(elf: &mut aya_obj::Object, manifest: &Manifest) -> Result<()> {
-    let built_here = || manifest.target.built_for.as_ref().is_some_and(|it| *it == target::Kernel::running().identity());
+    let built_here =
+        || manifest.target.built_for.as_ref().is_some_and(|it| *it == target::Kernel::running().identity());
     if !elf.has_btf_relocations() || built_here() {
         return Ok(());
     }
     let types = Btf::from_sys_fs().map_err(|error| {
         let why = chain(&error);
-        Error::new(format!("the kernel does not describe its types, which the object's code depends on: {why}"))
-            .hint("a kernel with CONFIG_DEBUG_INFO_BTF=y is needed")
+        Error::new(format!(
+            "the kernel does not describe its types, which the object's code depends on: {why}"
+        ))
+        .hint("a kernel with CONFIG_DEBUG_INFO_BTF=y is needed")
     })?;
-    elf.relocate_btf(&types)
-        .map_err(|error| Error::new(format!("the object does not fit this kernel's types: {}", chain(&error))))
+    elf.relocate_btf(&types).map_err(|error| {
+        Error::new(format!("the object does not fit this kernel's types: {}", chain(&error)))
+    })
 }
 
 fn create_maps(
@@ -103,7 +107,8 @@ fn create_maps(
         }
         let map = create_map(name, definition, manifest)?;
         if definition.data().iter().any(|&byte| byte != 0) {
-            map.update(&[0; 4], definition.data()).map_err(|errno| map_error(name, &map_spec(name, &map), errno))?;
+            map.update(&[0; 4], definition.data())
+                .map_err(|errno| map_error(name, &map_spec(name, &map), errno))?;
         }
         if is_constant {
             bpf::map_freeze(map.fd.as_fd()).map_err(|errno| map_error(name, &map_spec(name, &map), errno))?;
@@ -118,7 +123,8 @@ fn set_constants(data: &mut [u8], manifest: &Manifest, constants: Constants) -> 
     for (offset, value) in [(globals.cpid, constants.cpid), (globals.start, constants.start)] {
         let Some(offset) = offset else { continue };
         let slot = data.get_mut(offset as usize..).and_then(|it| it.first_chunk_mut::<8>());
-        *slot.ok_or_else(|| Error::new("the object's constants are not inside .rodata"))? = value.to_le_bytes();
+        *slot.ok_or_else(|| Error::new("the object's constants are not inside .rodata"))? =
+            value.to_le_bytes();
     }
     Ok(())
 }
@@ -253,12 +259,16 @@ fn program_kind(section: &ProgramSection, method: Method) -> Result<(u32, u32)> 
         ) => (program_type::KPROBE, 0),
         (ProgramSection::TracePoint, _) => (program_type::TRACEPOINT, 0),
         // To our code the arguments are numbers either way, and the untyped kind needs no kernel types.
-        (ProgramSection::RawTracePoint | ProgramSection::BtfTracePoint, _) => (program_type::RAW_TRACEPOINT, 0),
+        (ProgramSection::RawTracePoint | ProgramSection::BtfTracePoint, _) => {
+            (program_type::RAW_TRACEPOINT, 0)
+        }
         (ProgramSection::PerfEvent, _) => (program_type::PERF_EVENT, 0),
         (ProgramSection::Xdp { .. }, _) => (program_type::XDP, attach_type::XDP),
         (ProgramSection::FEntry { .. }, _) => (program_type::TRACING, attach_type::TRACE_FENTRY),
         (ProgramSection::FExit { .. }, _) => (program_type::TRACING, attach_type::TRACE_FEXIT),
-        (other, _) => return Err(Error::new(format!("programs of the kind {other:?} are not supported yet"))),
+        (other, _) => {
+            return Err(Error::new(format!("programs of the kind {other:?} are not supported yet")));
+        }
     })
 }
 
@@ -303,7 +313,7 @@ impl Prepared<'_> {
         };
         match bpf::program_load(&spec, 0, &mut []) {
             Ok(fd) => Ok(fd),
-            Err(errno) => load_again_with_log(&spec).or_else(|log| Err(self.refused(errno, log))),
+            Err(errno) => load_again_with_log(&spec).map_err(|log| self.refused(errno, log)),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::sys::bpf::{self, Batch};
 use super::sys::{Errno, SysResult};
+use crate::backend::Entry;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// A kernel map.
@@ -23,9 +24,6 @@ pub struct Map {
     pub copies: u32,
 }
 
-/// An entry: the key's bytes, and the value's for each CPU.
-pub type Entry = (Vec<u8>, Vec<Vec<u8>>);
-
 /// How many entries one call asks for at most.
 const BATCH: u32 = 4096;
 
@@ -34,7 +32,9 @@ impl Map {
     pub fn entries(&self) -> SysResult<Vec<Entry>> {
         match self.entries_by_batch() {
             // Kernels and kinds without batches, and buckets fuller than a batch.
-            Err(Errno { code: libc::EINVAL | libc::ENOSPC | libc::EOPNOTSUPP | 524, .. }) => self.entries_by_key(),
+            Err(Errno { code: libc::EINVAL | libc::ENOSPC | libc::EOPNOTSUPP | 524, .. }) => {
+                self.entries_by_key()
+            }
             res => res,
         }
     }

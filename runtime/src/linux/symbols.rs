@@ -126,7 +126,12 @@ fn parse_area(line: &str) -> Option<Area> {
     let (offset, _) = rest.split_once(' ')?;
     let path = rest[rest.find('/')?..].trim_end_matches(" (deleted)");
     let is_code = permissions.as_bytes().get(2) == Some(&b'x');
-    is_code.then_some(Area { start: number(start)?, end: number(end)?, offset: number(offset)?, path: path.into() })
+    is_code.then_some(Area {
+        start: number(start)?,
+        end: number(end)?,
+        offset: number(offset)?,
+        path: path.into(),
+    })
 }
 
 #[cfg(test)]

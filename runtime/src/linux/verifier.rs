@@ -30,7 +30,9 @@ fn place(manifest: &Manifest, refusal: &Refusal) -> String {
     let entry = &manifest.programs[refusal.program];
     let lines = entry.lines.iter().take_while(|(idx, _)| refusal.insn.is_some_and(|insn| *idx <= insn));
     let span = lines.last().map_or(entry.span, |(_, span)| *span);
-    let Some(source) = manifest.sources.0.get(usize::from(span.file.0)) else { return "its start".to_owned() };
+    let Some(source) = manifest.sources.0.get(usize::from(span.file.0)) else {
+        return "its start".to_owned();
+    };
     let position = source.position(span.start);
     format!("{}:{}:{}", source.name, position.line, position.column)
 }
@@ -79,8 +81,18 @@ fn instruction(line: &str) -> Option<u32> {
 /// Whether a line says why, and is not a register state, a branch note or a statistic.
 fn is_reason(line: &str) -> bool {
     const NOTES: [&str; 12] = [
-        "from ", "processed ", "verification time", "stack depth", "mark_precise", "last_idx", "parent ", "regs=",
-        "propagating", "func#", "Live regs", "=====",
+        "from ",
+        "processed ",
+        "verification time",
+        "stack depth",
+        "mark_precise",
+        "last_idx",
+        "parent ",
+        "regs=",
+        "propagating",
+        "func#",
+        "Live regs",
+        "=====",
     ];
     let is_state = line.split(' ').any(|word| {
         let register = word.split_once('=').map(|(name, _)| name.split('_').next().unwrap_or(name));

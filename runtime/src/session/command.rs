@@ -21,9 +21,8 @@ pub fn failed(command: Option<&str>, errno: Errno) -> Error {
     let words = split(command.unwrap_or_default()).unwrap_or_default();
     let name = words.into_iter().next().unwrap_or_default();
     match errno.code {
-        libc::ENOENT if !name.contains('/') => {
-            Error::new(format!("the command `{name}` was not found")).hint("it must be in PATH, or named by its path")
-        }
+        libc::ENOENT if !name.contains('/') => Error::new(format!("the command `{name}` was not found"))
+            .hint("it must be in PATH, or named by its path"),
         libc::ENOENT => Error::new(format!("there is no file `{name}` to execute")),
         libc::EACCES => Error::new(format!("`{name}` is not executable")),
         libc::ENOEXEC => Error::new(format!("`{name}` is neither a program nor a script with `#!`")),

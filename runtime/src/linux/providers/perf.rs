@@ -16,7 +16,11 @@ pub fn attach_interval(program: BorrowedFd<'_>, point: &Point) -> Result<Attachm
 }
 
 /// Attaches `profile:…` to every online CPU, or to every thread of one process.
-pub fn attach_profile(program: BorrowedFd<'_>, point: &Point, process: Option<u32>) -> Result<Vec<Attachment>> {
+pub fn attach_profile(
+    program: BorrowedFd<'_>,
+    point: &Point,
+    process: Option<u32>,
+) -> Result<Vec<Attachment>> {
     let scopes: Vec<Scope> = match process {
         Some(pid) => threads(pid)?.into_iter().map(Scope::Thread).collect(),
         None => kernel::online_cpus()?.into_iter().map(Scope::Cpu).collect(),

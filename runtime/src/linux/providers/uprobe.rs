@@ -85,12 +85,14 @@ impl Executable {
     /// Where a point is in the file.
     fn offset(&self, point: &Point) -> Result<u64> {
         let Target::User { symbol, offset, .. } = &point.target else { return Err(misplaced(point)) };
-        let file = object::File::parse(&self.content)
-            .map_err(|error| Error::new(format!("`{}` is not an executable: {error}", self.path.display())))?;
+        let file = object::File::parse(&self.content).map_err(|error| {
+            Error::new(format!("`{}` is not an executable: {error}", self.path.display()))
+        })?;
         if symbol.is_empty() {
             return Ok(to_file_offset(&file, *offset).unwrap_or(*offset));
         }
-        let is_it = |it: &object::Symbol<'_, '_, &ReadCache<File>>| it.is_definition() && it.name() == Ok(symbol);
+        let is_it =
+            |it: &object::Symbol<'_, '_, &ReadCache<File>>| it.is_definition() && it.name() == Ok(symbol);
         let found = file.symbols().chain(file.dynamic_symbols()).find(is_it).ok_or_else(|| {
             Error::new(format!("`{}` has no symbol `{symbol}`", self.path.display()))
                 .hint(format!("list them with: kscope -l 'uprobe:{}:*'", self.path.display()))

@@ -254,7 +254,8 @@ pub fn module_btf(module: &str) -> SysResult<OwnedFd> {
         call(BTF_GET_NEXT_ID, "BPF_BTF_GET_NEXT_ID", &mut attr)?;
         id = attr[1];
         // id, next id, flags
-        let fd = owned("BPF_BTF_GET_FD_BY_ID", call(BTF_GET_FD_BY_ID, "BPF_BTF_GET_FD_BY_ID", &mut [id, 0, 0])?)?;
+        let fd =
+            owned("BPF_BTF_GET_FD_BY_ID", call(BTF_GET_FD_BY_ID, "BPF_BTF_GET_FD_BY_ID", &mut [id, 0, 0])?)?;
         if btf_name(&fd)? == module.as_bytes() {
             return Ok(fd);
         }
@@ -279,7 +280,8 @@ fn btf_name(btf: &OwnedFd) -> SysResult<Vec<u8>> {
         info: u64,
     }
     let mut name = vec![0u8; 64];
-    let mut info = Info { btf: 0, btf_size: 0, id: 0, name: name.as_mut_ptr() as u64, name_len: 64, kernel: 0 };
+    let mut info =
+        Info { btf: 0, btf_size: 0, id: 0, name: name.as_mut_ptr() as u64, name_len: 64, kernel: 0 };
     let mut attr = Attr {
         fd: btf.as_raw_fd() as u32,
         len: size_of::<Info>() as u32,
@@ -439,7 +441,13 @@ struct LinkAttr<T> {
     rest: T,
 }
 
-fn link<T>(program: BorrowedFd<'_>, target: u32, attach_type: u32, flags: u32, rest: T) -> SysResult<OwnedFd> {
+fn link<T>(
+    program: BorrowedFd<'_>,
+    target: u32,
+    attach_type: u32,
+    flags: u32,
+    rest: T,
+) -> SysResult<OwnedFd> {
     let mut attr = LinkAttr { program: program.as_raw_fd() as u32, target, attach_type, flags, rest };
     owned("BPF_LINK_CREATE", call(LINK_CREATE, "BPF_LINK_CREATE", &mut attr)?)
 }

@@ -110,7 +110,14 @@ fn syscall(attr: &Attr, pid: i32, cpu: i32) -> SysResult<OwnedFd> {
     const NO_GROUP: i32 = -1;
     // SAFETY: `attr` says its own size; the strings that it points to outlive the call.
     let res = unsafe {
-        libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attr), pid, cpu, NO_GROUP, FLAG_FD_CLOEXEC)
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            std::ptr::from_ref(attr),
+            pid,
+            cpu,
+            NO_GROUP,
+            FLAG_FD_CLOEXEC,
+        )
     };
     owned("perf_event_open", res)
 }
