@@ -9,6 +9,8 @@ pub mod backend;
 pub mod clock;
 pub mod decode;
 pub mod dispatch;
+#[cfg(test)]
+mod fake;
 pub mod linux;
 pub mod maps;
 pub mod output;

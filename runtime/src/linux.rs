@@ -26,7 +26,7 @@ pub mod tracefs;
 pub mod verifier;
 pub mod watch;
 
-pub use clock::LinuxClock;
+pub use clock::SystemClock;
 pub use host::LinuxHost;
 pub use symbols::LinuxSymbols;
 pub use target::host_target;

@@ -88,7 +88,7 @@ impl Output {
         Output { trailer: trailer.to_owned(), ..self }
     }
 
-    /// Prints one message. Errors are those of the writers; a closed pipe is one of them.
+    /// Prints one message. Errors are those of the script's output; a closed pipe is one of them.
     pub fn message(&mut self, message: &Message<'_>) -> io::Result<()> {
         self.scratch.clear();
         match self.format {
@@ -100,8 +100,9 @@ impl Output {
         if self.format == Format::Text && about_the_run {
             // What the script printed before comes first, should both be one terminal.
             self.stdout.flush()?;
-            self.stderr.write_all(&self.scratch)?;
-            return self.stderr.flush();
+            // Without stderr there is no way to say so, and the script's output matters more.
+            let _ = self.stderr.write_all(&self.scratch).and_then(|()| self.stderr.flush());
+            return Ok(());
         }
         self.stdout.write_all(&self.scratch)
     }

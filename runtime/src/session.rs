@@ -79,7 +79,7 @@ struct Session<'a> {
 impl Session<'_> {
     fn load(&mut self) -> Result<()> {
         let cpid = self.child.as_ref().map_or(0, |it| it.pid().into());
-        self.backend.load(self.object, Constants { cpid, start: clock::read(libc::CLOCK_BOOTTIME) as u64 })
+        self.backend.load(self.object, Constants { cpid, start: clock::nanoseconds(libc::CLOCK_BOOTTIME) as u64 })
     }
 
     /// Runs the `begin` or the `end` programs.

@@ -41,7 +41,6 @@ pub(crate) mod tests {
     use super::*;
 
     /// A few symbols: `vfs_read` in the kernel; `main` and `outer` in process 7.
-    #[derive(Default)]
     pub(crate) struct Table;
 
     fn symbol(name: &str, offset: u64, module: &str) -> Symbol {

@@ -11,7 +11,7 @@ fn check(ty: &Ty, bytes: &[u8], expected: Value) {
 fn check_with(ty: &Ty, bytes: &[u8], types: &TypeTable, expected: Value) {
     let clock = Fixed { now: 0, zone: Zone::utc() };
     let config = Config { max_strlen: 8, ..Config::default() };
-    let mut symbols = Table::default();
+    let mut symbols = Table;
     let mut cx = Context { types, symbols: &mut symbols, clock: &clock, config: &config };
     assert_eq!(decode(bytes, ty, &mut cx), expected, "{ty:?} {bytes:?}");
 }

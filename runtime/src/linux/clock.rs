@@ -1,53 +1,75 @@
-//! Wall-clock time and the local zone, from the kernel and the C library.
+//! The machine's clocks and its time zone, asked of the C library.
 
 use crate::clock::{Clock, Zone};
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 
-/// The machine's clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LinuxClock;
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
 
-impl Clock for LinuxClock {
+/// The running machine's time. How the clocks differ is asked once: a wall clock that is set
+/// later does not move timestamps against each other.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    boot_to_wall: i64,
+    tai_to_wall: i64,
+}
+
+impl SystemClock {
+    /// Reads how the clocks differ now.
+    pub fn new() -> Self {
+        let wall = nanoseconds(libc::CLOCK_REALTIME);
+        SystemClock {
+            boot_to_wall: wall - nanoseconds(libc::CLOCK_BOOTTIME),
+            // Whole seconds by definition; what is more comes from reading one after the other.
+            tai_to_wall: (wall - nanoseconds(libc::CLOCK_TAI) + SECOND / 2).div_euclid(SECOND) * SECOND,
+        }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
     fn now(&self) -> i64 {
-        read(libc::CLOCK_REALTIME)
+        nanoseconds(libc::CLOCK_REALTIME)
     }
 
     fn boot_to_wall(&self) -> i64 {
-        wall_minus(libc::CLOCK_BOOTTIME)
+        self.boot_to_wall
     }
 
     fn tai_to_wall(&self) -> i64 {
-        wall_minus(libc::CLOCK_TAI)
+        self.tai_to_wall
     }
 
     fn zone(&self, seconds: i64) -> Zone {
-        // SAFETY: all zeroes is a value of `tm`.
-        let mut time: libc::tm = unsafe { std::mem::zeroed() };
-        // SAFETY: both are live for the call; the zone's rules are read by the C library.
-        let filled = unsafe { libc::localtime_r(&seconds, &mut time) };
-        if filled.is_null() || time.tm_zone.is_null() {
+        let mut local = MaybeUninit::uninit();
+        // SAFETY: both pointers are valid for the call, which fills `local` unless it returns null.
+        let found = unsafe { libc::localtime_r(&seconds, local.as_mut_ptr()) };
+        if found.is_null() {
             return Zone::utc();
         }
-        // SAFETY: the C library points this at a NUL-terminated name that it keeps.
-        let name = unsafe { CStr::from_ptr(time.tm_zone) }.to_string_lossy().into_owned();
-        Zone { offset: time.tm_gmtoff as i32, name }
+        // SAFETY: the call succeeded, so `local` is filled.
+        let local = unsafe { local.assume_init() };
+        if local.tm_zone.is_null() {
+            return Zone { offset: local.tm_gmtoff as i32, ..Zone::utc() };
+        }
+        // SAFETY: `tm_zone` is a NUL-terminated string that the C library keeps until the zone is
+        // set anew, which only a change of `TZ` and another call on this one thread could do.
+        let name = unsafe { CStr::from_ptr(local.tm_zone) };
+        Zone { offset: local.tm_gmtoff as i32, name: name.to_string_lossy().into_owned() }
     }
 }
 
-/// Nanoseconds of one of the kernel's clocks.
-pub fn read(clock: libc::clockid_t) -> i64 {
+/// A clock's reading in nanoseconds.
+pub fn nanoseconds(clock: libc::clockid_t) -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call fills the struct that it is given; a clock that does not exist leaves zero.
+    // SAFETY: `time` is valid for the call. These clocks exist on every supported kernel; were one
+    // missing, `time` would stay zero.
     unsafe { libc::clock_gettime(clock, &mut time) };
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
-}
-
-/// The wall clock less another one. The other one is read before and after, and the tightest of
-/// some tries counts, because the process may be interrupted between two readings.
-fn wall_minus(clock: libc::clockid_t) -> i64 {
-    let tries = (0..5).map(|_| {
-        let (before, wall, after) = (read(clock), read(libc::CLOCK_REALTIME), read(clock));
-        (after - before, wall - (before + (after - before) / 2))
-    });
-    tries.min().map_or(0, |(_, difference)| difference)
+    time.tv_sec * SECOND + time.tv_nsec
 }
