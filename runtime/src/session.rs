@@ -3,6 +3,7 @@
 //! Comes in: an object, and everything that it talks to. Goes out: the exit code. On every way out
 //! the probes are detached first, then `end` runs, then what is left is printed.
 
+mod addresses;
 mod command;
 mod events;
 
@@ -39,7 +40,8 @@ pub fn run(object: &Object, options: &Options, backend: LinuxBackend, dispatcher
     let target = options.pid.map(watch_process).transpose()?;
     // The child's process id is a constant of the program, so it is there before the program is.
     let child = options.command.as_deref().map(command::hold).transpose()?;
-    let mut session = Session { object, options, backend, dispatcher, child, target };
+    let prints_user_addresses = addresses::prints_user_addresses(&object.manifest);
+    let mut session = Session { object, options, backend, dispatcher, child, target, prints_user_addresses };
     session.backend.limit_to(options.pid);
     session.load()?;
     let signals = take_signals()?;
@@ -51,7 +53,9 @@ pub fn run(object: &Object, options: &Options, backend: LinuxBackend, dispatcher
     session.release_child()?;
     let outcome = session.watch(&signals);
     session.backend.detach();
-    // From here on another Ctrl-C ends the process at once.
+    // From here on another Ctrl-C ends the process at once. One that came together with the first
+    // (some parents pass on what the terminal sends as well) does not count as another.
+    signals.discard();
     drop(signals);
     session.finish(outcome?)
 }
@@ -74,12 +78,14 @@ struct Session<'a> {
     child: Option<Child>,
     /// Of `-p`.
     target: Option<OwnedFd>,
+    prints_user_addresses: bool,
 }
 
 impl Session<'_> {
     fn load(&mut self) -> Result<()> {
         let cpid = self.child.as_ref().map_or(0, |it| it.pid().into());
-        self.backend.load(self.object, Constants { cpid, start: clock::nanoseconds(libc::CLOCK_BOOTTIME) as u64 })
+        self.backend
+            .load(self.object, Constants { cpid, start: clock::nanoseconds(libc::CLOCK_BOOTTIME) as u64 })
     }
 
     /// Runs the `begin` or the `end` programs.
@@ -158,6 +164,9 @@ impl Session<'_> {
 
     /// Notes where code is in the processes that may end before their addresses are printed.
     fn remember_processes(&mut self) {
+        if !self.prints_user_addresses {
+            return;
+        }
         let child = self.child.as_ref().map(Child::pid);
         for pid in child.into_iter().chain(self.options.pid) {
             self.dispatcher.remember(pid);
