@@ -23,6 +23,7 @@ fn main() {
             .map(|p| {
                 let v: Vec<&str> = p.split(':').collect();
                 match v[0] {
+                    "e" => Point { kind: K::End, target: T::None },
                     "b" => Point { kind: K::Begin, target: T::None },
                     "t" => Point {
                         kind: K::Tracepoint,
@@ -58,12 +59,50 @@ fn main() {
         }
         programs.push(Program { symbol: sym, points, span: Default::default(), lines: vec![] });
     }
+    use lang::hir::{Action, ActionKind, Conversion, Format, Map, MapKind, Piece, Width};
+    let fmt = |i: usize| Format {
+        pieces: vec![
+            Piece::Text(format!("action {i}: ")),
+            Piece::Conversion(Conversion {
+                left: false,
+                plus: false,
+                space: false,
+                alternate: false,
+                zero: false,
+                width: Width::None,
+                precision: None,
+                length: 8,
+                letter: "d".into(),
+            }),
+            Piece::Text("\n".into()),
+        ],
+    };
+    let mut actions: Vec<Action> = (0..9)
+        .map(|i| Action {
+            kind: ActionKind::Printf(fmt(i)),
+            args: vec![lang::ty::Ty::U64],
+            span: Default::default(),
+        })
+        .collect();
+    actions.push(Action { kind: ActionKind::Exit, args: vec![lang::ty::Ty::U64], span: Default::default() });
+    let maps = vec![MapEntry {
+        map: Map {
+            name: "@".into(),
+            key: Some(lang::ty::Ty::U64),
+            value: lang::ty::Ty::Agg(lang::ty::Agg::Count),
+            kind: MapKind::Hash,
+            max_entries: 1024,
+            span: Default::default(),
+        },
+        storage: Storage::Keyed { map: "counts".into(), per_cpu: true },
+        full: None,
+    }];
     let manifest = Manifest {
         version: VERSION,
         target: Target::portable(),
         programs,
-        maps: vec![],
-        actions: vec![],
+        maps,
+        actions,
         types: Default::default(),
         config: Default::default(),
         sources: lang::source::Sources::single("x.bt", "hello"),
@@ -76,9 +115,37 @@ fn main() {
         },
     };
     let object = Object { elf: std::fs::read(std::env::args().nth(1).unwrap()).unwrap(), manifest };
+    if let Ok(opts) = std::env::var("SESSION") {
+        let mut o = runtime::session::Options {
+            command: std::env::var("CMD").ok(),
+            pid: std::env::var("P").ok().map(|p| p.parse().unwrap()),
+            ..Default::default()
+        };
+        o.verbose = opts.contains('v');
+        let d = runtime::dispatch::Dispatcher::new(
+            object.manifest.clone(),
+            runtime::output::Output::new(
+                runtime::output::Format::Text,
+                Box::new(std::io::stdout()),
+                Box::new(std::io::stderr()),
+            ),
+            Box::new(runtime::linux::LinuxSymbols::new()),
+            Box::new(runtime::linux::SystemClock::new()),
+        );
+        match runtime::session::run(&object, &o, LinuxBackend::new(), d) {
+            Ok(code) => std::process::exit(code.into()),
+            Err(e) => {
+                eprintln!("ERROR: {e}\nhint: {:?}", e.hint);
+                std::process::exit(2)
+            }
+        }
+    }
     let mut b = LinuxBackend::new();
     let t1 = Instant::now();
-    if let Err(e) = b.load(&object, Constants { cpid: 42, start: runtime::linux::sys::boot_time() }) {
+    if let Err(e) = b.load(
+        &object,
+        Constants { cpid: 42, start: runtime::linux::clock::nanoseconds(libc::CLOCK_BOOTTIME) as u64 },
+    ) {
         eprintln!("ERROR {e}\n{:?}", e.hint);
         if let Some(r) = &e.refusal {
             for l in r.excerpt() {

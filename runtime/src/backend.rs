@@ -73,7 +73,7 @@ pub struct AttachPlan {
     pub method: &'static str,
 }
 
-/// A map's entry: the key's bytes, and the value's bytes, one for each CPU where the map is per CPU.
+/// A map's entry: the key's bytes, and the value's, one for each CPU where the map is per CPU.
 pub type Entry = (Vec<u8>, Vec<Vec<u8>>);
 
 /// What may be done to a kernel.
@@ -99,7 +99,8 @@ pub trait Backend {
     /// A descriptor that is readable when records wait, where there is such a thing.
     fn event_fd(&self) -> Option<RawFd>;
 
-    /// All entries of a kernel map.
+    /// All entries of a kernel map: key bytes, and the value's bytes, one for each CPU where the
+    /// map is per CPU.
     fn entries(&mut self, map: &str) -> Result<Vec<Entry>>;
 
     /// Sets an entry, on all CPUs where the map is per CPU.

@@ -78,7 +78,7 @@ impl Dispatcher {
 
     /// Takes note of a process whose addresses may be printed after it has ended.
     pub fn remember(&mut self, pid: u32) {
-        self.symbols.remember(pid);
+        self.machine.symbols.remember(pid);
     }
 
     /// Says how many probes are attached (JSON on the script's output, text on stderr).

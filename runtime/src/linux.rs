@@ -33,7 +33,7 @@ pub use host::LinuxHost;
 pub use symbols::LinuxSymbols;
 pub use target::host_target;
 
-use crate::backend::{AttachPlan, Backend, Constants, Error, Result};
+use crate::backend::{AttachPlan, Backend, Constants, Entry, Error, Result};
 use attach::Attachment;
 use codegen::Object;
 use kernel::Kernel;
@@ -135,7 +135,7 @@ impl Backend for LinuxBackend {
         self.ring().map(|it| it.as_raw_fd())
     }
 
-    fn entries(&mut self, map: &str) -> Result<Vec<(Vec<u8>, Vec<Vec<u8>>)>> {
+    fn entries(&mut self, map: &str) -> Result<Vec<Entry>> {
         self.map(map)?.entries().map_err(|errno| access_error("read", map, errno))
     }
 

@@ -3,15 +3,17 @@
 //! Comes in: an object, and everything that it talks to. Goes out: the exit code. On every way out
 //! the probes are detached first, then `end` runs, then what is left is printed.
 
+mod addresses;
 mod command;
 mod events;
 
 use crate::backend::{AttachPlan, Backend, Constants, Error, Result};
 use crate::dispatch::Dispatcher;
-use crate::linux::LinuxBackend;
-use crate::linux::sys::{self, process::Child, process::Signals};
+use crate::linux::sys::process::{self, Child, Signals};
+use crate::linux::{LinuxBackend, clock};
 use codegen::Object;
 use events::{Event, Events};
+use lang::attach::Point;
 use lang::hir::MissingProbes;
 use lang::probes::ProbeKind;
 use std::os::fd::OwnedFd;
@@ -38,7 +40,8 @@ pub fn run(object: &Object, options: &Options, backend: LinuxBackend, dispatcher
     let target = options.pid.map(watch_process).transpose()?;
     // The child's process id is a constant of the program, so it is there before the program is.
     let child = options.command.as_deref().map(command::hold).transpose()?;
-    let mut session = Session { object, options, backend, dispatcher, child, target };
+    let prints_user_addresses = addresses::prints_user_addresses(&object.manifest);
+    let mut session = Session { object, options, backend, dispatcher, child, target, prints_user_addresses };
     session.backend.limit_to(options.pid);
     session.load()?;
     let signals = take_signals()?;
@@ -50,7 +53,9 @@ pub fn run(object: &Object, options: &Options, backend: LinuxBackend, dispatcher
     session.release_child()?;
     let outcome = session.watch(&signals);
     session.backend.detach();
-    // From here on another Ctrl-C ends the process at once.
+    // From here on another Ctrl-C ends the process at once. One that came together with the first
+    // (some parents pass on what the terminal sends as well) does not count as another.
+    signals.discard();
     drop(signals);
     session.finish(outcome?)
 }
@@ -73,12 +78,14 @@ struct Session<'a> {
     child: Option<Child>,
     /// Of `-p`.
     target: Option<OwnedFd>,
+    prints_user_addresses: bool,
 }
 
 impl Session<'_> {
     fn load(&mut self) -> Result<()> {
         let cpid = self.child.as_ref().map_or(0, |it| it.pid().into());
-        self.backend.load(self.object, Constants { cpid, start: sys::boot_time() })
+        self.backend
+            .load(self.object, Constants { cpid, start: clock::nanoseconds(libc::CLOCK_BOOTTIME) as u64 })
     }
 
     /// Runs the `begin` or the `end` programs.
@@ -91,7 +98,7 @@ impl Session<'_> {
 
     fn programs(&self, kind: ProbeKind) -> Vec<usize> {
         let programs = self.object.manifest.programs.iter().enumerate();
-        let is_kind = |points: &[lang::attach::Point]| points.first().is_some_and(|it| it.kind == kind);
+        let is_kind = |points: &[Point]| points.first().is_some_and(|it| it.kind == kind);
         programs.filter(|(_, it)| is_kind(&it.points)).map(|(idx, _)| idx).collect()
     }
 
@@ -102,10 +109,7 @@ impl Session<'_> {
         let mut failure = None;
         for plan in &plans {
             self.say_plan(plan);
-            match self.backend.attach(plan) {
-                Ok(()) => attached += 1,
-                Err(error) => failure = Some(self.judge(error)?),
-            }
+            attached += self.attach_plan(plan, &mut failure)?;
         }
         match failure {
             Some(error) if attached == 0 => {
@@ -113,6 +117,23 @@ impl Session<'_> {
             }
             _ => Ok(attached),
         }
+    }
+
+    /// Attaches one plan; how many attachments it took. A call takes all of its places or none: where
+    /// missing ones do not matter, it is halved until they are alone.
+    fn attach_plan(&mut self, plan: &AttachPlan, failure: &mut Option<Error>) -> Result<usize> {
+        let error = match self.backend.attach(plan) {
+            Ok(()) => return Ok(1),
+            Err(error) => error,
+        };
+        if plan.points.len() > 1 && self.object.manifest.config.missing_probes != MissingProbes::Error {
+            let (first, second) = plan.points.split_at(plan.points.len() / 2);
+            let half = |points: &[Point]| AttachPlan { points: points.to_vec(), ..plan.clone() };
+            let attached = self.attach_plan(&half(first), failure)?;
+            return Ok(attached + self.attach_plan(&half(second), failure)?);
+        }
+        *failure = Some(self.judge(error)?);
+        Ok(0)
     }
 
     fn say_plan(&self, plan: &AttachPlan) {
@@ -143,6 +164,9 @@ impl Session<'_> {
 
     /// Notes where code is in the processes that may end before their addresses are printed.
     fn remember_processes(&mut self) {
+        if !self.prints_user_addresses {
+            return;
+        }
         let child = self.child.as_ref().map(Child::pid);
         for pid in child.into_iter().chain(self.options.pid) {
             self.dispatcher.remember(pid);
@@ -208,7 +232,7 @@ fn take_signals() -> Result<Signals> {
 }
 
 fn watch_process(pid: u32) -> Result<OwnedFd> {
-    sys::process::open_pidfd(pid).map_err(|errno| match errno.code {
+    process::open_pidfd(pid).map_err(|errno| match errno.code {
         libc::ESRCH | libc::EINVAL => Error::new(format!("there is no process {pid}")),
         _ => Error::new(format!("cannot watch the process {pid}: {errno}")),
     })

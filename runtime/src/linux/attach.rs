@@ -121,7 +121,9 @@ pub fn attach(
         Begin | End | Fentry | Fexit => Ok(Vec::new()),
         Tracepoint => tracepoint::attach(fd, point, kernel).map(|it| vec![it]),
         RawTracepoint => raw_tracepoint::attach(fd, point).map(|it| vec![it]),
-        Kprobe | Kretprobe if program.method == Method::KprobeMulti => kprobe::attach_many(fd, &plan.points),
+        Kprobe | Kretprobe if program.method == Method::KprobeMulti => {
+            kprobe::attach_many(fd, &plan.points).map(|it| vec![it])
+        }
         Kprobe | Kretprobe => kprobe::attach(fd, point).map(|it| vec![it]),
         Uprobe | Uretprobe if program.method == Method::UprobeMulti => {
             uprobe::attach_many(fd, &plan.points, process).map(|it| vec![it])

@@ -66,7 +66,7 @@ impl Clock for SystemClock {
 }
 
 /// A clock's reading in nanoseconds.
-fn nanoseconds(clock: libc::clockid_t) -> i64 {
+pub fn nanoseconds(clock: libc::clockid_t) -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for the call. These clocks exist on every supported kernel; were one
     // missing, `time` would stay zero.

@@ -5,6 +5,7 @@
 
 use super::sys::bpf::{self, Batch};
 use super::sys::{Errno, SysResult};
+use crate::backend::Entry;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// A kernel map.
@@ -22,9 +23,6 @@ pub struct Map {
     /// Values that each entry has: the possible CPUs, or 1.
     pub copies: u32,
 }
-
-/// An entry: the key's bytes, and the value's for each CPU.
-pub type Entry = (Vec<u8>, Vec<Vec<u8>>);
 
 /// How many entries one call asks for at most.
 const BATCH: u32 = 4096;

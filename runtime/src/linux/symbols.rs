@@ -8,6 +8,7 @@
 
 use crate::symbols::{Symbol, Symbols};
 use blazesym::MaybeDefault;
+use blazesym::helper::read_elf_build_id;
 use blazesym::symbolize::source::{Elf, Kernel, Source};
 use blazesym::symbolize::{Input, Sym, Symbolizer};
 use std::collections::HashMap;
@@ -82,6 +83,13 @@ impl Symbols for LinuxSymbols {
         symbol.module = Some(area.path.to_string_lossy().into_owned());
         self.known.insert((pid, address), Some(symbol.clone()));
         Some(symbol)
+    }
+
+    fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
+        let area = self.find_area(pid, address)?;
+        let build_id = read_elf_build_id(&visible(pid, &area.path)).ok()??;
+        let hexadecimal = build_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some((hexadecimal, address - area.start + area.offset))
     }
 
     fn remember(&mut self, pid: u32) {

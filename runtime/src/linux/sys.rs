@@ -98,30 +98,6 @@ pub fn interface_index(name: &std::ffi::CStr) -> SysResult<u32> {
     }
 }
 
-/// Nanoseconds since boot, time asleep included.
-pub fn boot_time() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call fills the struct that it is given; this clock exists since Linux 2.6.39.
-    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-/// `uname -r` and `uname -v` joined by a space: which kernel this is.
-pub fn kernel_identity() -> String {
-    // SAFETY: all-zero bytes are a valid utsname.
-    let mut name: libc::utsname = unsafe { std::mem::zeroed() };
-    // SAFETY: uname writes into the struct that it is given.
-    if unsafe { libc::uname(&mut name) } < 0 {
-        return String::new();
-    }
-    format!("{} {}", text(&name.release), text(&name.version))
-}
-
-fn text(field: &[libc::c_char]) -> String {
-    let bytes: Vec<u8> = field.iter().map(|&c| c as u8).take_while(|&b| b != 0).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use crate::linux::watch::Watch;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::{Instant, sleep_until};
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,9 @@ pub enum Event {
     OutputClosed,
 }
 
-const TICK: Duration = Duration::from_millis(100);
+/// The time between ticks doubles from the first to the last of these: what happens soon after the
+/// start of a command is seen, and a long run is left alone.
+const TICKS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(160)];
 
 /// The sources of events.
 pub struct Events<'a> {
@@ -37,7 +39,8 @@ pub struct Events<'a> {
     child: Option<Watch>,
     target: Option<Watch>,
     output: Option<Watch>,
-    tick: Interval,
+    tick: Instant,
+    period: Duration,
     records_not_before: Instant,
 }
 
@@ -49,8 +52,6 @@ impl<'a> Events<'a> {
         child: Option<&Child>,
         target: Option<&OwnedFd>,
     ) -> io::Result<Self> {
-        let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stdout = io::stdout();
         Ok(Events {
             signals,
@@ -59,7 +60,8 @@ impl<'a> Events<'a> {
             child: child.map(|it| Watch::readable(it.pidfd())).transpose()?,
             target: target.map(|it| Watch::readable(it.as_fd())).transpose()?,
             output: can_close(stdout.as_fd()).then(|| Watch::closed(stdout.as_fd())).transpose()?,
-            tick,
+            tick: Instant::now() + TICKS[0],
+            period: TICKS[0],
             records_not_before: Instant::now(),
         })
     }
@@ -85,12 +87,16 @@ impl<'a> Events<'a> {
                 () = news(&self.child) => return Event::ChildExit,
                 () = news(&self.target) => return Event::TargetExit,
                 () = async {
-                    tokio::time::sleep_until(not_before).await;
+                    sleep_until(not_before).await;
                     if !more {
                         news(&self.ring).await;
                     }
                 } => return Event::Records,
-                _ = self.tick.tick() => return Event::Tick,
+                () = sleep_until(self.tick) => {
+                    self.period = (self.period * 2).min(TICKS[1]);
+                    self.tick = Instant::now() + self.period;
+                    return Event::Tick;
+                }
             }
         }
     }

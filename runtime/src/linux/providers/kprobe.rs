@@ -52,9 +52,9 @@ pub fn attach(program: BorrowedFd<'_>, point: &Point) -> Result<Attachment> {
     attach_to_event(program, event).map_err(|errno| failed(point, errno))
 }
 
-/// Attaches to many functions. The kernel takes all names or none, so a list with a bad one is
-/// halved until the bad one is alone.
-pub fn attach_many(program: BorrowedFd<'_>, points: &[Point]) -> Result<Vec<Attachment>> {
+/// Attaches to many functions. The kernel takes all names or none, and does not say which one is
+/// bad: the list is halved until that one is alone.
+pub fn attach_many(program: BorrowedFd<'_>, points: &[Point]) -> Result<Attachment> {
     let mut names = Vec::with_capacity(points.len());
     for point in points {
         let Target::Function { name, .. } = &point.target else { return Err(misplaced(point)) };
@@ -63,10 +63,10 @@ pub fn attach_many(program: BorrowedFd<'_>, points: &[Point]) -> Result<Vec<Atta
     let symbols: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
     let on_return = points.first().is_some_and(|it| it.kind.is_return());
     match bpf::link_kprobe_multi(program, &symbols, on_return) {
-        Ok(link) => Ok(vec![link.into()]),
+        Ok(link) => Ok(link.into()),
         Err(errno) => Err(match find_bad(program, points, &symbols, on_return) {
             Some(bad) => Error::new(format!("this kernel cannot probe the function of `{}`", bad.name())),
-            None => failed(&points[0], errno),
+            None => points.first().map_or_else(|| Error::new(errno.to_string()), |it| failed(it, errno)),
         }),
     }
 }

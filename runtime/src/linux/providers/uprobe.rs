@@ -5,15 +5,17 @@
 use super::{c_string, misplaced, source};
 use crate::backend::{Error, Result};
 use crate::linux::attach::{Attachment, Method, attach_to_event, failed};
+use crate::linux::executables;
 use crate::linux::kernel::Kernel;
 use crate::linux::sys::bpf;
 use crate::linux::sys::perf::{self, Place, Scope};
 use codegen::manifest;
 use lang::attach::{Point, Target};
+use object::read::ReadCache;
 use object::{Object, ObjectSegment, ObjectSymbol};
-use std::env;
+use std::fs::File;
 use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Many places go by one link for each file, where the kernel offers that.
 pub fn method(program: &manifest::Program, kernel: &Kernel) -> Method {
@@ -64,29 +66,33 @@ pub fn attach_many(program: BorrowedFd<'_>, points: &[Point], process: Option<u3
 /// A file with code.
 struct Executable {
     path: PathBuf,
-    bytes: Vec<u8>,
+    /// Only what is looked at is read.
+    content: ReadCache<File>,
 }
 
 impl Executable {
     fn open(point: &Point, process: Option<u32>) -> Result<Executable> {
         let Target::User { path, .. } = &point.target else { return Err(misplaced(point)) };
-        let path = find(path, process);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Executable { path, bytes }),
-            Err(error) => Err(Error::new(format!("cannot read `{}`: {error}", path.display()))),
+        let found = find(path, process).ok_or_else(|| {
+            Error::new(format!("there is no file, command or library `{path}`")).hint("give its whole path")
+        })?;
+        match File::open(&found) {
+            Ok(file) => Ok(Executable { path: found, content: ReadCache::new(file) }),
+            Err(error) => Err(Error::new(format!("cannot read `{}`: {error}", found.display()))),
         }
     }
 
     /// Where a point is in the file.
     fn offset(&self, point: &Point) -> Result<u64> {
         let Target::User { symbol, offset, .. } = &point.target else { return Err(misplaced(point)) };
-        let file = object::File::parse(self.bytes.as_slice()).map_err(|error| {
+        let file = object::File::parse(&self.content).map_err(|error| {
             Error::new(format!("`{}` is not an executable: {error}", self.path.display()))
         })?;
         if symbol.is_empty() {
             return Ok(to_file_offset(&file, *offset).unwrap_or(*offset));
         }
-        let is_it = |it: &object::Symbol<'_, '_>| it.is_definition() && it.name() == Ok(symbol);
+        let is_it =
+            |it: &object::Symbol<'_, '_, &ReadCache<File>>| it.is_definition() && it.name() == Ok(symbol);
         let found = file.symbols().chain(file.dynamic_symbols()).find(is_it).ok_or_else(|| {
             Error::new(format!("`{}` has no symbol `{symbol}`", self.path.display()))
                 .hint(format!("list them with: kscope -l 'uprobe:{}:*'", self.path.display()))
@@ -111,7 +117,7 @@ impl Executable {
 }
 
 /// The offset in the file of an address that the file is linked for.
-fn to_file_offset(file: &object::File<'_>, address: u64) -> Option<u64> {
+fn to_file_offset<'a>(file: &object::File<'a, &'a ReadCache<File>>, address: u64) -> Option<u64> {
     file.segments().find_map(|segment| {
         let inside = address.checked_sub(segment.address()).filter(|inside| *inside < segment.size())?;
         let (start, size) = segment.file_range();
@@ -119,15 +125,11 @@ fn to_file_offset(file: &object::File<'_>, address: u64) -> Option<u64> {
     })
 }
 
-/// The file that a name means: as the traced process sees it, else as we do; names without a slash
-/// are looked for in `PATH`.
-fn find(name: &str, process: Option<u32>) -> PathBuf {
-    let named = Path::new(name);
-    if !name.contains('/') {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let found = env::split_paths(&path).map(|it| it.join(name)).find(|it| it.is_file());
-        return found.unwrap_or_else(|| named.to_owned());
-    }
+/// The file that a name means: as the traced process sees it, else as we do.
+fn find(name: &str, process: Option<u32>) -> Option<PathBuf> {
     let seen = process.map(|pid| PathBuf::from(format!("/proc/{pid}/root{name}")));
-    seen.filter(|it| named.is_absolute() && it.exists()).unwrap_or_else(|| named.to_owned())
+    match seen.filter(|it| name.starts_with('/') && it.exists()) {
+        Some(seen) => Some(seen),
+        None => executables::find(name).into_iter().next(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Memory shared with the kernel, and files mapped for reading.
 
 use super::{Errno, SysResult};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr::NonNull;
 
 /// A mapping; unmapped when dropped.
@@ -19,11 +19,18 @@ impl Mapping {
     /// Maps `len` bytes of a descriptor from `offset`.
     pub fn new(fd: BorrowedFd<'_>, offset: usize, len: usize, writable: bool) -> SysResult<Self> {
         let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        Self::map(fd.as_raw_fd(), offset, len, protection, libc::MAP_SHARED)
+    }
+
+    /// Memory of zeroes that child processes share.
+    pub fn shared(len: usize) -> SysResult<Self> {
+        Self::map(-1, 0, len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
+    }
+
+    fn map(fd: RawFd, offset: usize, len: usize, protection: i32, flags: i32) -> SysResult<Self> {
         let offset = offset as libc::off_t;
         // SAFETY: the kernel chooses the address, so no memory of ours is replaced.
-        let address = unsafe {
-            libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), offset)
-        };
+        let address = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, fd, offset) };
         if address == libc::MAP_FAILED {
             return Err(Errno::last("mmap"));
         }

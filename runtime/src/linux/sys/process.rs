@@ -1,9 +1,11 @@
 //! Processes and signals: a child held before its first instruction, descriptors that become
 //! readable when a process ends or a signal arrives.
 
+use super::memory::Mapping;
 use super::{Errno, SysResult, checked, owned};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A descriptor that becomes readable when the process ends.
 pub fn open_pidfd(pid: u32) -> SysResult<OwnedFd> {
@@ -36,6 +38,11 @@ impl Signals {
         Ok(Signals { fd, before })
     }
 
+    /// Forgets what arrived and was not asked for.
+    pub fn discard(&self) {
+        while self.next().is_some() {}
+    }
+
     /// The next signal that arrived.
     pub fn next(&self) -> Option<i32> {
         // SAFETY: all-zero bytes are a valid signalfd_siginfo.
@@ -64,29 +71,34 @@ impl Drop for Signals {
 pub struct Child {
     pid: u32,
     pidfd: OwnedFd,
-    /// Writing a byte lets the child go; closing ends it.
-    hold: Option<OwnedFd>,
+    /// Shared with the child until it executes its command: one of the states below.
+    gate: Gate,
     /// Carries `errno` when the command could not be executed.
-    failure: Option<OwnedFd>,
+    failure: OwnedFd,
 }
 
 impl Child {
     /// Starts a process that waits for [`Child::release`] before it executes the command (its
     /// first word is looked up in `PATH`). It ends with this process at the latest.
+    ///
+    /// It waits by futex and has done all else before, so that a trace of its system calls has
+    /// little besides those of the command.
     pub fn hold(command: &[CString]) -> SysResult<Child> {
         let mut words: Vec<*const libc::c_char> = command.iter().map(|it| it.as_ptr()).collect();
         words.push(std::ptr::null());
-        let (go, hold) = pipe()?;
+        let gate = Gate::new()?;
         let (failure, report) = pipe()?;
+        // SAFETY: getpid has no preconditions.
+        let parent = unsafe { libc::getpid() };
         // SAFETY: the child only makes async-signal-safe calls before it executes or exits.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
-            // The child's own copy of the writing end would keep the pipe from ever closing.
-            drop(hold);
-            run_child(&words, go.as_fd(), report.as_fd());
+            run_child(&words, parent, &gate, report.as_fd());
         }
         let pid = checked("fork", pid.into())? as u32;
-        Ok(Child { pid, pidfd: open_pidfd(pid)?, hold: Some(hold), failure: Some(failure) })
+        let pidfd = open_pidfd(pid)?;
+        gate.wait_while(STARTING);
+        Ok(Child { pid, pidfd, gate, failure })
     }
 
     /// Its process id.
@@ -101,12 +113,10 @@ impl Child {
 
     /// Lets it execute its command. The error is that of execvp.
     pub fn release(&mut self) -> SysResult<()> {
-        let (Some(hold), Some(failure)) = (self.hold.take(), self.failure.take()) else { return Ok(()) };
-        // SAFETY: one byte is read from a live constant.
-        checked("write", unsafe { libc::write(hold.as_raw_fd(), b"g".as_ptr().cast(), 1) } as libc::c_long)?;
+        self.gate.set(RELEASED);
         let mut code = [0u8; 4];
         // SAFETY: the buffer is as large as the size says. The pipe closes when the command runs.
-        let n = unsafe { libc::read(failure.as_raw_fd(), code.as_mut_ptr().cast(), code.len()) };
+        let n = unsafe { libc::read(self.failure.as_raw_fd(), code.as_mut_ptr().cast(), code.len()) };
         match n {
             4 => Err(Errno { call: "execvp", code: i32::from_ne_bytes(code) }),
             _ => Ok(()),
@@ -125,25 +135,73 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Removes it from the process table if it has ended; a running one becomes init's.
+    /// Removes it from the process table if it has ended, and ends it if it was never released; a
+    /// running command ends with this process.
     fn drop(&mut self) {
+        let options = match self.gate.state() {
+            RELEASED => libc::WNOHANG,
+            _ => {
+                self.terminate();
+                0
+            }
+        };
         // SAFETY: a null status pointer is allowed.
-        unsafe { libc::waitpid(self.pid as i32, std::ptr::null_mut(), libc::WNOHANG) };
+        unsafe { libc::waitpid(self.pid as i32, std::ptr::null_mut(), options) };
+    }
+}
+
+const STARTING: u32 = 0;
+const HELD: u32 = 1;
+const RELEASED: u32 = 2;
+
+/// A number that this process and its child share and can wait for.
+struct Gate(Mapping);
+
+impl Gate {
+    fn new() -> SysResult<Gate> {
+        Mapping::shared(size_of::<AtomicU32>()).map(Gate)
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: the mapping is as large and as aligned, all-zero bytes are a value, and it lives
+        // as long as `self`.
+        unsafe { self.0.address().cast().as_ref() }
+    }
+
+    fn state(&self) -> u32 {
+        self.word().load(Ordering::Acquire)
+    }
+
+    fn set(&self, state: u32) {
+        self.word().store(state, Ordering::Release);
+        // SAFETY: the word is live for the call.
+        unsafe { libc::syscall(libc::SYS_futex, self.word(), libc::FUTEX_WAKE, i32::MAX) };
+    }
+
+    fn wait_while(&self, state: u32) {
+        let forever = std::ptr::null::<libc::timespec>();
+        while self.state() == state {
+            // SAFETY: the word is live for the call; a wake-up without cause is looked at again.
+            unsafe { libc::syscall(libc::SYS_futex, self.word(), libc::FUTEX_WAIT, state, forever) };
+        }
     }
 }
 
 /// The child's side: waits, executes, or reports why not. Only async-signal-safe calls.
-fn run_child(words: &[*const libc::c_char], go: BorrowedFd<'_>, report: BorrowedFd<'_>) -> ! {
-    let mut byte = 0u8;
-    // SAFETY: every pointer is to live memory of the size given; `words` ends with null and its
-    // strings outlive the call.
+fn run_child(words: &[*const libc::c_char], parent: libc::pid_t, gate: &Gate, report: BorrowedFd<'_>) -> ! {
+    // SAFETY: the calls take no memory; Rust ignores SIGPIPE, and ignored signals stay ignored
+    // across exec.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-        // Rust ignores SIGPIPE, and ignored signals stay ignored across exec.
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        if libc::read(go.as_raw_fd(), std::ptr::from_mut(&mut byte).cast(), 1) != 1 {
+        if libc::getppid() != parent {
             libc::_exit(0);
         }
+    }
+    gate.set(HELD);
+    gate.wait_while(HELD);
+    // SAFETY: `words` ends with null and its strings outlive the call; `code` is 4 bytes.
+    unsafe {
         libc::execvp(words[0], words.as_ptr());
         let code = *libc::__errno_location();
         libc::write(report.as_raw_fd(), std::ptr::from_ref(&code).cast(), 4);
