@@ -6,11 +6,11 @@ use crate::script::{Script, options};
 use codegen::Object;
 use runtime::backend::Backend;
 use runtime::dispatch::Dispatcher;
-use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, host_target};
+use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target};
 use runtime::output::{Format, Output};
 use runtime::session;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 /// Runs a script, or lists probes with `-l`.
 pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
@@ -40,15 +40,20 @@ pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
         FormatArg::Json => Format::Json,
     };
     let stdout: Box<dyn Write> = match &args.output {
-        None => Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
+        None => Box::new(io::stdout()),
         Some(path) => {
             let file = File::create(path)
                 .map_err(|error| Failure::machine(format!("cannot write {}: {error}", path.display())))?;
-            Box::new(BufWriter::with_capacity(1 << 16, file))
+            Box::new(file)
         }
     };
     let output = Output::new(format, stdout, Box::new(io::stderr()));
-    let dispatcher = Dispatcher::new(object.manifest.clone(), output, Box::new(LinuxSymbols::new()));
+    let dispatcher = Dispatcher::new(
+        object.manifest.clone(),
+        output,
+        Box::new(LinuxSymbols::new()),
+        Box::new(SystemClock::new()),
+    );
     let options = session::Options {
         command: args.child.clone(),
         pid: args.pid,
@@ -62,7 +67,9 @@ pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
 fn dry_run(object: &Object) -> Result<u8, Failure> {
     let mut stdout = io::stdout().lock();
     for plan in LinuxBackend::new().plan(object)? {
-        writeln!(stdout, "{} ({})", plan.point.name(), plan.method)?;
+        for point in &plan.points {
+            writeln!(stdout, "{} ({})", point.name(), plan.method)?;
+        }
     }
     Ok(0)
 }

@@ -154,7 +154,7 @@ impl Machine {
     /// Runs every program attached to `point` once, in the order of attachment; their results.
     pub fn fire(&mut self, point: &Point, input: &Input<'_>) -> Result<Vec<u64>> {
         let programs: Vec<usize> =
-            self.attached.iter().filter(|it| it.point == *point).map(|it| it.program).collect();
+            self.attached.iter().filter(|it| it.points.contains(point)).map(|it| it.program).collect();
         programs.into_iter().map(|it| self.execute(it, input)).collect()
     }
 
@@ -254,7 +254,7 @@ impl Backend for Machine {
 
     fn plan(&self, object: &Object) -> Result<Vec<AttachPlan>> {
         let plans = object.manifest.programs.iter().enumerate().flat_map(|(program, it)| {
-            it.points.iter().map(move |point| AttachPlan { program, point: point.clone(), method: "machine" })
+            it.points.iter().map(move |point| AttachPlan { program, points: vec![point.clone()], method: "machine" })
         });
         Ok(plans.collect())
     }
