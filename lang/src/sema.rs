@@ -28,6 +28,9 @@ mod types;
 mod uses;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use types::integer;
 
 use crate::ast;

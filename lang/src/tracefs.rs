@@ -4,14 +4,18 @@
 //! by name alone; the kernel's types define them.
 
 use crate::hir::Config;
+use grammar::{Grammar, Rule};
 use crate::sema::integer;
 use crate::ty::{Field, IntTy, Origin, Space, StructDef, StructId, Ty, TypeTable};
 use pest::Parser;
 use pest::iterators::Pair;
 
-#[derive(pest_derive::Parser)]
-#[grammar = "tracefs.pest"]
-struct Grammar;
+#[expect(missing_docs, reason = "pest derives public rules without them")]
+mod grammar {
+    #[derive(pest_derive::Parser)]
+    #[grammar = "tracefs.pest"]
+    pub(super) struct Grammar;
+}
 
 /// Bytes of the `common_*` fields that every record starts with. Scripts do not see them.
 const COMMON: u32 = 8;

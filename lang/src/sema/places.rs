@@ -2,7 +2,7 @@
 
 use super::literals::int_value;
 use super::stmts::Body;
-use super::{Context, infer, literals};
+use super::{Context, literals};
 use crate::ast;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{self, ExprKind};
@@ -291,14 +291,5 @@ pub(super) fn space(place: &hir::Expr) -> Space {
         ExprKind::Record => Space::Ctx,
         ExprKind::TupleField(base, _) => space(base),
         _ => Space::Bpf,
-    }
-}
-
-/// Makes the value of a narrow 64-bit slot one of its type.
-pub(super) fn narrowed(slot: ExprKind, ty: Ty, span: Span) -> hir::Expr {
-    match &ty {
-        Ty::Int(int) if int.size < 8 => infer::coerce(hir::Expr { kind: slot, ty: Ty::U64, span }, &ty),
-        Ty::Bool | Ty::Enum(_) => infer::coerce(hir::Expr { kind: slot, ty: Ty::U64, span }, &ty),
-        _ => hir::Expr { kind: slot, ty, span },
     }
 }

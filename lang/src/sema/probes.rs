@@ -168,8 +168,9 @@ fn shape(
                 }
             };
         }
-        (Receives::BtfArguments, Target::Function { name, .. }) if uses.any_args() || uses.retval => {
-            signature = cx.host.function(point.kind, name, &mut cx.types).map(Rc::new);
+        (Receives::BtfArguments, Target::Function { module, name, .. }) if uses.any_args() || uses.retval => {
+            let name = module.as_ref().map_or(name.clone(), |module| format!("{module}:{name}"));
+            signature = cx.host.function(point.kind, &name, &mut cx.types).map(Rc::new);
             if let Some(signature) = &signature {
                 see_function(&mut shape, signature, uses);
             }

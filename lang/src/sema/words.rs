@@ -2,7 +2,6 @@
 
 use super::literals;
 use super::packets;
-use super::places::narrowed;
 use super::stmts::Body;
 use crate::ast;
 use crate::builtins::Builtin;
@@ -242,7 +241,7 @@ impl<'a> Body<'_, 'a> {
                 format!("`args.{}` is passed by value, which is not supported yet", signature.params[idx].0);
             return self.fail(Diagnostic::error(span, message));
         }
-        narrowed(ExprKind::Argument(self.slot_of(signature, idx)), ty, span)
+        hir::Expr { kind: ExprKind::Argument(self.slot_of(signature, idx)), ty, span }
     }
 
     /// The first 64-bit slot of a parameter: structs passed by value may take two.
@@ -261,8 +260,8 @@ impl<'a> Body<'_, 'a> {
                         format!("`{}` returns nothing that can be read", self.probe.points[0].name());
                     return self.fail(Diagnostic::error(span, message));
                 }
-                let slot = ExprKind::Argument(self.slot_of(&signature, signature.params.len()));
-                narrowed(slot, signature.result.clone(), span)
+                let kind = ExprKind::Argument(self.slot_of(&signature, signature.params.len()));
+                hir::Expr { kind, ty: signature.result.clone(), span }
             }
             kind if kind.is_return() => hir::Expr { kind: ExprKind::ReturnRegister, ty: Ty::U64, span },
             kind => {
