@@ -38,7 +38,8 @@ fn distance(word: &[char], candidate: &str, limit: usize) -> Option<usize> {
         for (column, other) in candidate.iter().enumerate() {
             let replace = last[column] + usize::from(!letter.eq_ignore_ascii_case(other));
             let mut cost = replace.min(last[column + 1] + 1).min(current[column] + 1);
-            let swapped = row > 0 && column > 0 && *letter == candidate[column - 1] && word[row - 1] == *other;
+            let swapped =
+                row > 0 && column > 0 && *letter == candidate[column - 1] && word[row - 1] == *other;
             if swapped {
                 cost = cost.min(before_last[column - 1] + 1);
             }

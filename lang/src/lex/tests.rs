@@ -74,17 +74,23 @@ fn attach_points_and_predicates() {
         ],
     );
     check("uprobe:bin@src.c:12:$1 {", &["AttachPoint uprobe:bin@src.c:12:$1", "Punct {"]);
-    check("BEGIN// end\n{}END{}", &["AttachPoint BEGIN", "Punct {", "Punct }", "AttachPoint END", "Punct {", "Punct }"]);
-    check("t:a:b /comm == \"/ {\"/ {}", &[
-        "AttachPoint t:a:b",
-        "PredicateStart /",
-        "Word comm",
-        "Punct ==",
-        "String \"/ {\"",
-        "PredicateEnd /",
-        "Punct {",
-        "Punct }",
-    ]);
+    check(
+        "BEGIN// end\n{}END{}",
+        &["AttachPoint BEGIN", "Punct {", "Punct }", "AttachPoint END", "Punct {", "Punct }"],
+    );
+    check(
+        "t:a:b /comm == \"/ {\"/ {}",
+        &[
+            "AttachPoint t:a:b",
+            "PredicateStart /",
+            "Word comm",
+            "Punct ==",
+            "String \"/ {\"",
+            "PredicateEnd /",
+            "Punct {",
+            "Punct }",
+        ],
+    );
 }
 
 #[test]
@@ -95,89 +101,114 @@ fn a_predicate_without_an_end_does_not_swallow_the_next_probe() {
 
 #[test]
 fn items() {
-    check("#!/usr/bin/kscope\n#define A \\\n 1\nbegin{}", &[
-        "Directive #define A \\\n 1",
-        "AttachPoint begin",
-        "Punct {",
-        "Punct }",
-    ]);
-    check("struct S { int a[4]; struct { char c; } d; } __attribute__((packed));\nk:f{}", &[
-        "Declaration struct S { int a[4]; struct { char c; } d; } __attribute__((packed));",
-        "AttachPoint k:f",
-        "Punct {",
-        "Punct }",
-    ]);
-    check("struct S { int a; }\nenum e { A, };k:f{", &[
-        "Declaration struct S { int a; }",
-        "Declaration enum e { A, };",
-        "AttachPoint k:f",
-        "Punct {",
-    ]);
-    check("typedef struct { int a; } t; struct x;", &[
-        "Declaration typedef struct { int a; } t;",
-        "Declaration struct x;",
-    ]);
-    check("let @m = hash(1); k:f{", &[
-        "Keyword let",
-        "Map @m",
-        "Punct =",
-        "Word hash",
-        "Punct (",
-        "Number 1",
-        "Punct )",
-        "Punct ;",
-        "AttachPoint k:f",
-        "Punct {",
-    ]);
+    check(
+        "#!/usr/bin/kscope\n#define A \\\n 1\nbegin{}",
+        &["Directive #define A \\\n 1", "AttachPoint begin", "Punct {", "Punct }"],
+    );
+    check(
+        "struct S { int a[4]; struct { char c; } d; } __attribute__((packed));\nk:f{}",
+        &[
+            "Declaration struct S { int a[4]; struct { char c; } d; } __attribute__((packed));",
+            "AttachPoint k:f",
+            "Punct {",
+            "Punct }",
+        ],
+    );
+    check(
+        "struct S { int a; }\nenum e { A, };k:f{",
+        &["Declaration struct S { int a; }", "Declaration enum e { A, };", "AttachPoint k:f", "Punct {"],
+    );
+    check(
+        "typedef struct { int a; } t; struct x;",
+        &["Declaration typedef struct { int a; } t;", "Declaration struct x;"],
+    );
+    check(
+        "let @m = hash(1); k:f{",
+        &[
+            "Keyword let",
+            "Map @m",
+            "Punct =",
+            "Word hash",
+            "Punct (",
+            "Number 1",
+            "Punct )",
+            "Punct ;",
+            "AttachPoint k:f",
+            "Punct {",
+        ],
+    );
 }
 
 #[test]
 fn code() {
-    check("k:f{@[$x,$1,$#]>>=0x1f+1_000;0..$n ?:'a'", &[
-        "AttachPoint k:f",
-        "Punct {",
-        "Map @",
-        "Punct [",
-        "Variable $x",
-        "Punct ,",
-        "Positional $1",
-        "Punct ,",
-        "Positional $#",
-        "Punct ]",
-        "Punct >>=",
-        "Number 0x1f",
-        "Punct +",
-        "Number 1_000",
-        "Punct ;",
-        "Number 0",
-        "Punct ..",
-        "Variable $n",
-        "Punct ?",
-        "Punct :",
-        "Character 'a'",
-    ]);
-    check("k:f{aa:bb:cc:dd:ee:f0 aa:bb 02:00:00:00:00:01", &[
-        "AttachPoint k:f",
-        "Punct {",
-        "Mac aa:bb:cc:dd:ee:f0",
-        "Word aa",
-        "Punct :",
-        "Word bb",
-        "Mac 02:00:00:00:00:01",
-    ]);
-    check("k:f{\"a\\\"b\" \"c\n#\u{e9}", &[
-        "AttachPoint k:f",
-        "Punct {",
-        "String \"a\\\"b\"",
-        "UnclosedString \"c",
-        "Unknown #",
-        "Unknown \u{e9}",
-    ]);
+    check(
+        "k:f{@[$x,$1,$#]>>=0x1f+1_000;0..$n ?:'a'",
+        &[
+            "AttachPoint k:f",
+            "Punct {",
+            "Map @",
+            "Punct [",
+            "Variable $x",
+            "Punct ,",
+            "Positional $1",
+            "Punct ,",
+            "Positional $#",
+            "Punct ]",
+            "Punct >>=",
+            "Number 0x1f",
+            "Punct +",
+            "Number 1_000",
+            "Punct ;",
+            "Number 0",
+            "Punct ..",
+            "Variable $n",
+            "Punct ?",
+            "Punct :",
+            "Character 'a'",
+        ],
+    );
+    check(
+        "k:f{aa:bb:cc:dd:ee:f0 aa:bb 02:00:00:00:00:01",
+        &[
+            "AttachPoint k:f",
+            "Punct {",
+            "Mac aa:bb:cc:dd:ee:f0",
+            "Word aa",
+            "Punct :",
+            "Word bb",
+            "Mac 02:00:00:00:00:01",
+        ],
+    );
+    check(
+        "k:f{\"a\\\"b\" \"c\n#\u{e9}",
+        &[
+            "AttachPoint k:f",
+            "Punct {",
+            "String \"a\\\"b\"",
+            "UnclosedString \"c",
+            "Unknown #",
+            "Unknown \u{e9}",
+        ],
+    );
 }
 
 #[test]
 fn tokens_join_to_the_text() {
-    for text in ["", "\u{feff}begin{}", "k:f /x", "/*", "\"", "{{{", "}}}", "u:/*/*", "\\", "struct {", "'a", "$", "é/é"] {
+    for text in [
+        "",
+        "\u{feff}begin{}",
+        "k:f /x",
+        "/*",
+        "\"",
+        "{{{",
+        "}}}",
+        "u:/*/*",
+        "\\",
+        "struct {",
+        "'a",
+        "$",
+        "é/é",
+    ] {
         check_round_trip(text);
     }
     let alphabet: Vec<&str> =
@@ -199,7 +230,8 @@ fn tokens_join_to_the_text() {
 #[test]
 fn time_is_linear() {
     let started = std::time::Instant::now();
-    for piece in ["u:/*", "/ /*", "\"", "{", "/", "struct{", "#\\\n", "k:f/", "aa:bb:", "*/", "__attribute__"] {
+    for piece in ["u:/*", "/ /*", "\"", "{", "/", "struct{", "#\\\n", "k:f/", "aa:bb:", "*/", "__attribute__"]
+    {
         check_round_trip(&piece.repeat(200_000 / piece.len()));
         check_round_trip(&format!("u:a{}", piece.repeat(200_000 / piece.len())));
     }
@@ -223,8 +255,15 @@ fn a_prompt_knows_when_to_ask_for_more() {
     ] {
         assert!(is_incomplete(text), "{text}");
     }
-    for text in ["", "help", "begin { exit(); }", "begin { f( }", "k:f { \"a\n }", "let @m = hash(1);", "struct S { int a; }"]
-    {
+    for text in [
+        "",
+        "help",
+        "begin { exit(); }",
+        "begin { f( }",
+        "k:f { \"a\n }",
+        "let @m = hash(1);",
+        "struct S { int a; }",
+    ] {
         assert!(!is_incomplete(text), "{text}");
     }
 }
