@@ -40,7 +40,7 @@ fn stage_text(stage: EmitArg, program: &hir::Program, target: &Target) -> Result
         return Ok(codegen::ir::text::print(&module, &program.sources));
     }
     let code = codegen::emit::emit(&module, target)?;
-    Ok(codegen::bpf::text::print(&code, program))
+    Ok(codegen::bpf::text::print(&code, &program.sources))
 }
 
 /// The target of `--kernel`: code for that version, field offsets of the running kernel.

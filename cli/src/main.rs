@@ -16,7 +16,6 @@ mod trace;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use failure::Failure;
 use std::process::ExitCode;
 
 /// `sysexits.h`'s "internal software error".

@@ -69,7 +69,7 @@ fn bytecode() {
             let module = codegen::lower::lower(program, &target).expect("bytecode cases fit the target");
             let module = codegen::opt::optimize(module, &target);
             let code = codegen::emit::emit(&module, &target).expect("bytecode cases fit the stack");
-            let listing = codegen::bpf::text::print(&code, program);
+            let listing = codegen::bpf::text::print(&code, &program.sources);
             assert!(
                 listing.lines().count() <= 60,
                 "a bytecode case shows one construct in 60 lines:\n{listing}"
