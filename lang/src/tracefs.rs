@@ -4,13 +4,12 @@
 //! by name alone; the kernel's types define them.
 
 use crate::hir::Config;
-use grammar::{Grammar, Rule};
 use crate::sema::integer;
 use crate::ty::{Field, IntTy, Origin, Space, StructDef, StructId, Ty, TypeTable};
+use grammar::{Grammar, Rule};
 use pest::Parser;
 use pest::iterators::Pair;
 
-#[expect(missing_docs, reason = "pest derives public rules without them")]
 mod grammar {
     #[derive(pest_derive::Parser)]
     #[grammar = "tracefs.pest"]

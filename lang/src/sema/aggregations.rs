@@ -40,6 +40,8 @@ impl<'a> Body<'_, 'a> {
         call: Span,
     ) -> Option<StmtKind> {
         let element = self.element(name, key, map);
+        // Whatever is wrong with the call, the map is meant to get a value.
+        self.admit_value_type(&element, Known::NOTHING, call, false)?;
         let args = self.arguments(builtin, args, call)?;
         let value = match args.first() {
             None => None,

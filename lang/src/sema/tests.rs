@@ -51,7 +51,13 @@ impl Fixture {
         if let Some(known) = types.structs.iter().position(|it| it.origin == origin) {
             return Some(StructId(known as u32));
         }
-        Some(types.add_struct(StructDef { name: name.to_owned(), union: false, size: 64, origin, fields: None }))
+        Some(types.add_struct(StructDef {
+            name: name.to_owned(),
+            union: false,
+            size: 64,
+            origin,
+            fields: None,
+        }))
     }
 
     fn pointer(&self, name: &str, types: &mut TypeTable) -> Ty {
@@ -71,14 +77,16 @@ impl Host for Fixture {
             Target::Tracepoint { category, event } => {
                 let like = event.trim_end_matches('*');
                 let matching = FORMATS.iter().filter(|it| it.0 == category);
-                let matching = matching.filter(|it| it.1 == event || (like != event && it.1.starts_with(like)));
+                let matching =
+                    matching.filter(|it| it.1 == event || (like != event && it.1.starts_with(like)));
                 matching
                     .map(|it| with(Target::Tracepoint { category: it.0.to_owned(), event: it.1.to_owned() }))
                     .collect()
             }
             Target::Function { name, module, offset } => {
                 let like = name.trim_end_matches('*');
-                let matching = FUNCTIONS.iter().filter(|it| *it == name || (like != name && it.starts_with(like)));
+                let matching =
+                    FUNCTIONS.iter().filter(|it| *it == name || (like != name && it.starts_with(like)));
                 let with_name = |it: &&str| {
                     with(Target::Function { module: module.clone(), name: (*it).to_owned(), offset: *offset })
                 };
@@ -129,10 +137,9 @@ impl Host for Fixture {
                 let name = self.structure("qstr", types).map_or(Ty::Void, Ty::Struct);
                 vec![field("d_name", name, 16)]
             }
-            "qstr" => vec![
-                field("len", Ty::U32, 4),
-                field("name", Ty::Ptr(Box::new(Ty::U8), Space::Kernel), 8),
-            ],
+            "qstr" => {
+                vec![field("len", Ty::U32, 4), field("name", Ty::Ptr(Box::new(Ty::U8), Space::Kernel), 8)]
+            }
             _ => return,
         };
         types.structs[id.0 as usize].fields = Some(fields);
@@ -180,7 +187,8 @@ fn check(script: &str, expected: &str) {
 
 #[track_caller]
 fn check_with(options: &Options, script: &str, expected: &str) {
-    let trim = |text: &str| text.lines().map(str::trim).filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n");
+    let trim =
+        |text: &str| text.lines().map(str::trim).filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n");
     assert_eq!(trim(&analyzed(script, options)), trim(expected), "{script}");
 }
 
@@ -286,7 +294,7 @@ fn members_through_pointers_and_nested_structs() {
         "map @c: uint64 = scalar
          map @p: struct file * = scalar
          fentry:vfs_open {
-           print(str((*((*argument(0)).dentry)).d_name.name, most 1024): string[1024])
+           print(str((*(*argument(0)).dentry).d_name.name, most 1024): string[1024])
            @p = argument(0)
            @c = argument(1)
          }
@@ -296,7 +304,7 @@ fn members_through_pointers_and_nested_structs() {
     );
     check_body(
         "print(curtask->real_parent->tgid); print(((struct task_struct *)curtask).comm); print(curtask->in_execve)",
-        "print((*((*curtask).real_parent)).tgid: int32)
+        "print((*(*curtask).real_parent).tgid: int32)
          print((*curtask).comm: string[16])
          print((*curtask).in_execve: uint32)",
     );
@@ -316,7 +324,9 @@ fn dynamic_strings_of_tracepoints() {
 
 #[test]
 fn types_widen_over_the_whole_script() {
-    check_body("@x = 1; @x = 256; @y = 0; @y = nsecs; @z++; @s = \"a\"; @s = \"abc\";", "
+    check_body(
+        "@x = 1; @x = 256; @y = 0; @y = nsecs; @z++; @s = \"a\"; @s = \"abc\";",
+        "
         map @s: string[4] = scalar
         map @x: int16 = scalar
         map @y: uint64 = scalar
@@ -327,8 +337,11 @@ fn types_widen_over_the_whole_script() {
         @y = nsecs(0)
         @z++
         @s = \"a\"
-        @s = \"abc\"");
-    check_body("@a = @b; @b = @c; @c = pid; @m = @m == 0 || pid < @m ? pid : @m;", "
+        @s = \"abc\"",
+    );
+    check_body(
+        "@a = @b; @b = @c; @c = pid; @m = @m == 0 || pid < @m ? pid : @m;",
+        "
         map @a: uint32 = scalar
         map @b: uint32 = scalar
         map @c: uint32 = scalar
@@ -336,12 +349,15 @@ fn types_widen_over_the_whole_script() {
         @a = @b
         @b = @c
         @c = pid
-        @m = ((@m == 0) || (pid < @m)) ? pid : @m");
+        @m = ((@m == 0) || (pid < @m)) ? pid : @m",
+    );
 }
 
 #[test]
 fn arithmetic_is_64_bits_wide() {
-    check_body("$a = pid + 1; $b = pid - 1; $c = -7; $d = $c / 2; $e = -7 / 2; $f = ~5; $g = 1 << 3; $h = -pid;", "
+    check_body(
+        "$a = pid + 1; $b = pid - 1; $c = -7; $d = $c / 2; $e = -7 / 2; $f = ~5; $g = 1 << 3; $h = -pid;",
+        "
         let $a: uint64
         let $b: int64
         let $c: int8
@@ -357,8 +373,11 @@ fn arithmetic_is_64_bits_wide() {
         $e = -3
         $f = 18446744073709551610
         $g = 8
-        $h = -(uint64)pid");
-    check_body("$x = (uint8)1; $x += 300; let $y : uint8 = 255; $y += 1; @s += pid; @t -= 2", "
+        $h = -(uint64)pid",
+    );
+    check_body(
+        "$x = (uint8)1; $x += 300; let $y : uint8 = 255; $y += 1; @s += pid; @t -= 2",
+        "
         map @s: uint64 = scalar
         map @t: int64 = scalar
         let $x: uint64
@@ -368,12 +387,15 @@ fn arithmetic_is_64_bits_wide() {
         $y = 255
         $y = (uint8)((uint64)$y + 1)
         @s += (uint64)pid
-        @t += -2");
+        @t += -2",
+    );
 }
 
 #[test]
 fn comparisons_have_one_type() {
-    check_body("$a = pid > -1; $b = comm == \"bash\"; $c = (1, \"a\") == (pid, comm); $d = cpu == pid; $e = 3 > 2;", "
+    check_body(
+        "$a = pid > -1; $b = comm == \"bash\"; $c = (1, \"a\") == (pid, comm); $d = cpu == pid; $e = 3 > 2;",
+        "
         let $a: bool
         let $b: bool
         let $c: bool
@@ -381,9 +403,10 @@ fn comparisons_have_one_type() {
         let $e: bool
         $a = (int64)pid > -1
         $b = comm == \"bash\"
-        $c = (1, \"a\") == (pid, comm)
+        $c = (1, \"a\") == ((int64)pid, comm)
         $d = cpu == (uint64)pid
-        $e = true");
+        $e = true",
+    );
 }
 
 #[test]
@@ -467,13 +490,25 @@ fn what_is_wrong_is_said_where_it_is() {
     let cases = [
         ("BEGIN { print(@x); }", "@x: `@x` never gets a value\n  assign it somewhere, for example `@x = 0`"),
         ("BEGIN { @x = 1; @x = comm; }", "comm: `@x` holds `int8`, this is `string[16]`"),
-        ("BEGIN { @x = 1; @x[1] = 2; }", "@x[1]: `@x` is used with a key here and without one elsewhere\n  a map has a key in all of its uses or in none; use two maps"),
+        (
+            "BEGIN { @x = 1; @x[1] = 2; }",
+            "@x[1]: `@x` is used with a key here and without one elsewhere\n  a map has a key in all of its uses or in none; use two maps",
+        ),
         ("BEGIN { @x[1] = 1; @x[comm] = 1; }", "comm: the key of `@x` is `int8`, this is `string[16]`"),
         ("BEGIN { @x = 1; @x = count(); }", "count(): `@x` holds `int8`, it cannot also be a `count`"),
-        ("BEGIN { $x = count(); }", "count(): `count` only works as the value of a map\n  write `@ = count()`"),
+        (
+            "BEGIN { $x = count(); }",
+            "count(): `count` only works as the value of a map\n  write `@ = count()`",
+        ),
         ("BEGIN { print($x); }", "$x: `$x` is read before it is assigned"),
-        ("BEGIN { if (1) { $x = 1; } print($x); }", "$x: `$x` is read before it is assigned\n  declare it before the block: `let $x;`"),
-        ("BEGIN { $x = 1; let $x = 2; }", "$x: `$x` exists already\n  give one of them another name, or assign without `let`"),
+        (
+            "BEGIN { if (1) { $x = 1; } print($x); }",
+            "$x: `$x` is read before it is assigned\n  declare it before the block: `let $x;`",
+        ),
+        (
+            "BEGIN { $x = 1; let $x = 2; }",
+            "$x: `$x` exists already\n  give one of them another name, or assign without `let`",
+        ),
         ("BEGIN { $x = 1; $x = comm; }", "comm: `$x` holds `int8`, this is `string[16]`"),
         ("BEGIN { let $x : uint8 = 256; }", "256: the literal does not fit in `uint8` (0 to 255)"),
         ("BEGIN { print(pidd); }", "pidd: unknown name `pidd`\n  did you mean `pid`?"),
@@ -483,25 +518,64 @@ fn what_is_wrong_is_said_where_it_is() {
         ("BEGIN { printf(\"%d\\n\", comm); }", "comm: `%d` does not print `string[16]`\n  use `%s`"),
         ("BEGIN { print(7 / 0); }", "7 / 0: division by zero"),
         ("BEGIN { print(1 << 64); }", "1 << 64: the shift is not in 0 to 63"),
-        ("BEGIN { print(comm < \"a\"); }", "comm < \"a\": `string[16]` and `string[2]` have no order\n  strings compare with `==` and `!=` only"),
-        ("BEGIN /comm/ { }", "comm: `string[16]` is neither true nor false\n  compare it, for example with `!= \"\"`"),
-        ("BEGIN { print(curtask->tgi); }", "tgi: `struct task_struct` has no member `tgi`\n  did you mean `tgid`?"),
-        ("BEGIN { print(pid.x); }", "x: `uint32` has no member `x`\n  cast it to a pointer first, for example `((struct task_struct *)x).pid`"),
+        (
+            "BEGIN { print(comm < \"a\"); }",
+            "comm < \"a\": `string[16]` and `string[2]` have no order\n  strings compare with `==` and `!=` only",
+        ),
+        (
+            "BEGIN /comm/ { }",
+            "comm: `string[16]` is neither true nor false\n  compare it, for example with `!= \"\"`",
+        ),
+        (
+            "BEGIN { print(curtask->tgi); }",
+            "tgi: `struct task_struct` has no member `tgi`\n  did you mean `tgid`?",
+        ),
+        (
+            "BEGIN { print(pid.x); }",
+            "x: `uint32` has no member `x`\n  cast it to a pointer first, for example `((struct task_struct *)x).pid`",
+        ),
         ("BEGIN { print(args.x); }", "args: `args` is not available in a `begin` probe"),
         ("BEGIN { break; }", "break: `break` outside a loop"),
-        ("BEGIN { unroll (101) { } }", "101: `unroll` takes 1 to 100 copies, not 101\n  write `for $i : 0..n { … }`"),
+        (
+            "BEGIN { unroll (101) { } }",
+            "(101): `unroll` takes 1 to 100 copies, not 101\n  write `for $i : 0..n { … }`",
+        ),
         ("BEGIN { @ = lhist(1, 10, 0, 1); }", "0: the largest value must be above the smallest one, 10"),
         ("BEGIN { exit(1, 2); }", "2: `exit` takes 0 to 1 argument, 2 were given\n  `exit([code])`"),
-        ("BEGIN { drop; }", "drop: `drop` is a verdict on a packet, a `begin` probe has none\n  packets are in `xdp:INTERFACE` probes"),
-        ("xdp:lo { drop; }", "drop: `drop` changes what happens to packets, which is not allowed\n  run with `--allow verdict`"),
+        (
+            "BEGIN { drop; }",
+            "drop: `drop` is a verdict on a packet, a `begin` probe has none\n  packets are in `xdp:INTERFACE` probes",
+        ),
+        (
+            "xdp:lo { drop; }",
+            "drop: `drop` changes what happens to packets, which is not allowed\n  run with `--allow verdict`",
+        ),
         ("xdp:lo { print(ip.sadr); }", "sadr: `ip` has no field `sadr`\n  did you mean `ip.saddr`?"),
-        ("xdp:lo { print(pid); }", "pid: `pid` is not available in an `xdp` probe\n  a packet arrives before any process is known"),
-        ("kprobe:vfs_raed { }", "kprobe:vfs_raed: `kprobe:vfs_raed` does not exist on this machine\n  did you mean `kprobe:vfs_read`?"),
-        ("kprobe:vfs_read { print(retval); }", "retval: `retval` is not available in a `kprobe` probe\n  a `kretprobe` has it"),
-        ("fentry:vfs_read { print(args.fiel); }", "fiel: `fentry:vfs_read` has no argument `fiel`\n  did you mean `args.file`?"),
-        ("tracepoint:syscalls:sys_exit_read { print(args.rett); }", "rett: `tracepoint:syscalls:sys_exit_read` has no member `rett`\n  did you mean `ret`?"),
+        (
+            "xdp:lo { print(pid); }",
+            "pid: `pid` is not available in an `xdp` probe\n  a packet arrives before any process is known",
+        ),
+        (
+            "kprobe:vfs_raed { }",
+            "kprobe:vfs_raed: `kprobe:vfs_raed` does not exist on this machine\n  did you mean `kprobe:vfs_read`?",
+        ),
+        (
+            "kprobe:vfs_read { print(retval); }",
+            "retval: `retval` is not available in a `kprobe` probe\n  a `kretprobe` has it",
+        ),
+        (
+            "fentry:vfs_read { print(args.fiel); }",
+            "fiel: `fentry:vfs_read` has no argument `fiel`\n  did you mean `args.file`?",
+        ),
+        (
+            "tracepoint:syscalls:sys_exit_read { print(args.rett); }",
+            "rett: `tracepoint:syscalls:sys_exit_read` has no member `rett`\n  did you mean `ret`?",
+        ),
         ("BEGIN { print((struct tsk *)0); }", "struct tsk *: the kernel has no `struct tsk`"),
-        ("config = { max_strln = 5; } BEGIN { }", "max_strln: unknown setting `max_strln`\n  did you mean `max_strlen`?"),
+        (
+            "config = { max_strln = 5; } BEGIN { }",
+            "max_strln: unknown setting `max_strln`\n  did you mean `max_strlen`?",
+        ),
         ("config = { max_strlen = 0; } BEGIN { }", "0: `max_strlen` must be a number from 1 to 65536"),
     ];
     for (script, expected) in cases {
@@ -513,7 +587,11 @@ fn what_is_wrong_is_said_where_it_is() {
 fn one_mistake_is_one_error() {
     let script = "kprobe:vfs_read, kretprobe:vfs_read { $x = nope; $y = $x + 1; @[nope2] = $y; print(@); }";
     let text = analyzed(script, &Options::default());
-    assert_eq!(text, "nope: unknown name `nope`\nnope2: unknown name `nope2`\n  did you mean `nope`?\n".replace("\n  did you mean `nope`?", ""));
+    assert_eq!(
+        text,
+        "nope: unknown name `nope`\nnope2: unknown name `nope2`\n  did you mean `nope`?\n"
+            .replace("\n  did you mean `nope`?", "")
+    );
 }
 
 #[test]
