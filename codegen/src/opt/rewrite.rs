@@ -23,10 +23,13 @@ impl Rewrite {
         }
     }
 
-    /// What stands for `value`, through chains of replacements.
+    /// What stands for `value`, through chains of replacements; a value that was made since stands
+    /// for itself.
     pub fn resolve(&self, mut value: Value) -> Value {
-        while self.to[value.index()] != value {
-            value = self.to[value.index()];
+        while let Some(&next) = self.to.get(value.index())
+            && next != value
+        {
+            value = next;
         }
         value
     }

@@ -76,8 +76,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Adapts field offsets to this kernel, unless the object was built for it.
 fn relocate_types(elf: &mut aya_obj::Object, manifest: &Manifest) -> Result<()> {
-    let built_here =
-        || manifest.target.built_for.as_ref().is_some_and(|it| *it == sys::kernel_identity());
+    let built_here = || manifest.target.built_for.as_ref().is_some_and(|it| *it == sys::kernel_identity());
     if !elf.has_btf_relocations() || built_here() {
         return Ok(());
     }
