@@ -217,7 +217,7 @@ impl Index {
                 Kind::Function => index.functions.push(id),
                 _ => {}
             }
-            at += header.record_len();
+            at += header.record_len(kind);
         }
         if at > end { Err(invalid("the last record is cut off")) } else { Ok(index) }
     }

@@ -49,8 +49,8 @@ impl Functions {
         Functions { source: Source::Traceable(text.to_owned()) }
     }
 
-    /// Each function once or more, in no order. Parts that the compiler split off (`f.cold`,
-    /// `f.isra.0`) are left out: their arguments are not the source's.
+    /// Each function once or more, in no order. Pieces that the compiler cut out of a function
+    /// (`f.part.0`, `f.cold`) are left out; a copy with fewer parameters (`f.isra.0`) counts.
     pub fn iter(&self) -> impl Iterator<Item = Function<'_>> {
         let (listed, symbols) = match &self.source {
             Source::Traceable(text) => (Some(text.lines().filter_map(parse)), None),
@@ -58,7 +58,7 @@ impl Functions {
                 (None, Some(table.functions().map(|it| Function { name: it.name, module: it.module })))
             }
         };
-        listed.into_iter().flatten().chain(symbols.into_iter().flatten()).filter(|it| !it.name.contains('.'))
+        listed.into_iter().flatten().chain(symbols.into_iter().flatten()).filter(|it| !is_piece(it.name))
     }
 }
 
@@ -74,6 +74,10 @@ fn parse(line: &str) -> Option<Function<'_>> {
     let module = words.next().map_or(VMLINUX, |it| it.trim_matches(['[', ']']));
     // Stands for a weak function that the linker dropped.
     (!name.starts_with("__ftrace_invalid_address")).then_some(Function { name, module })
+}
+
+fn is_piece(name: &str) -> bool {
+    name.contains(".part.") || name.contains(".cold")
 }
 
 /// Each line is an address range and a name.
@@ -106,10 +110,18 @@ mod tests {
     #[test]
     fn reads_the_tracers_list() {
         let functions = Functions::from_list(
-            "vfs_read\nvfs_open.cold\n__ftrace_invalid_address___8\nveth_open [veth]\n\nvfs_read\n",
+            "vfs_read\nvfs_open.cold\nvfs_open.part.0\nvfs_stat.isra.0\n__ftrace_invalid_address___8\nveth_open [veth]\n\nvfs_read\n",
         );
         let found: Vec<_> = functions.iter().map(|it| (it.name, it.module)).collect();
-        assert_eq!(found, [("vfs_read", "vmlinux"), ("veth_open", "veth"), ("vfs_read", "vmlinux")]);
+        assert_eq!(
+            found,
+            [
+                ("vfs_read", "vmlinux"),
+                ("vfs_stat.isra.0", "vmlinux"),
+                ("veth_open", "veth"),
+                ("vfs_read", "vmlinux")
+            ]
+        );
     }
 
     #[test]

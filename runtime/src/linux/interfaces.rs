@@ -1,6 +1,7 @@
 //! The network interfaces of this network namespace.
 
 use super::glob;
+use super::sys::interface_index;
 use std::ffi::{CStr, CString};
 
 /// The interfaces whose name matches, sorted.
@@ -8,15 +9,8 @@ pub fn matching(pattern: &str) -> Vec<String> {
     if glob::is_pattern(pattern) {
         return all().into_iter().filter(|it| glob::matches(pattern, it)).collect();
     }
-    if index(pattern).is_some() { vec![pattern.to_owned()] } else { Vec::new() }
-}
-
-/// The number of an interface.
-pub fn index(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: the name is NUL-terminated.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    (index != 0).then_some(index)
+    let exists = CString::new(pattern).is_ok_and(|it| interface_index(&it).is_ok());
+    if exists { vec![pattern.to_owned()] } else { Vec::new() }
 }
 
 /// The names of all interfaces, sorted.

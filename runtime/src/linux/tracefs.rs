@@ -4,6 +4,7 @@
 //! file system is reached through a private handle where it is not mounted, so the mount table
 //! is never touched; nothing here writes to it.
 
+use super::reason;
 use crate::backend::{Error, Result};
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -184,8 +185,11 @@ fn unreachable(refused: &io::Error) -> Error {
             Error::new("tracefs is not mounted, and to reach it without a mount needs CAP_SYS_ADMIN")
                 .hint(MOUNT_HINT)
         }
-        _ => Error::new(format!("tracefs is not mounted, and cannot be reached without a mount: {refused}"))
-            .hint(MOUNT_HINT),
+        _ => Error::new(format!(
+            "tracefs is not mounted, and cannot be reached without a mount: {}",
+            reason::of(refused)
+        ))
+        .hint(MOUNT_HINT),
     }
 }
 

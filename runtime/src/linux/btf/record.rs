@@ -130,9 +130,9 @@ impl Header {
         Kind::ALL.get(number.wrapping_sub(1)).copied()
     }
 
-    /// Bytes of the whole record.
-    pub fn record_len(&self) -> usize {
-        let (once, each) = self.kind().map_or((0, 0), Kind::extent);
+    /// Bytes of the whole record, which is of this kind.
+    pub fn record_len(&self, kind: Kind) -> usize {
+        let (once, each) = kind.extent();
         Self::LEN + once + each * self.elements()
     }
 

@@ -4,14 +4,19 @@
 
 use super::LinuxHost;
 use crate::backend::Error;
-use crate::linux::btf::Namespace;
 use crate::linux::btf::kernel::KernelTypes;
+use crate::linux::btf::record::{Kind, Record};
+use crate::linux::btf::{Btf, Namespace};
 use crate::linux::executables;
 use crate::linux::functions::Function;
 use crate::linux::glob;
 use crate::linux::interfaces;
 use crate::linux::kallsyms::Symbol;
+use crate::linux::reason;
+use crate::linux::sys::kernel_identity;
+use crate::linux::target::version;
 use crate::linux::tracefs::Tracefs;
+use codegen::target::KernelVersion;
 use lang::attach::{Point, Target};
 use lang::host::Matches;
 use lang::probes::ProbeKind;
@@ -49,10 +54,12 @@ pub fn matches(host: &LinuxHost, point: &Point) -> Matches {
 
 fn tracepoints(host: &LinuxHost, category: &str, event: &str) -> Found {
     let tracefs = host.tracefs().map_err(describe)?;
-    let categories = match glob::is_pattern(category) {
+    let mut categories = match glob::is_pattern(category) {
         false => vec![category.to_owned()],
         true => filtered(tracefs.categories().map_err(|it| unreadable("tracefs", &it))?, category),
     };
+    // As the full names sort: `fib6:…` before `fib:…`.
+    categories.sort_by_cached_key(|it| format!("{it}:"));
     let mut targets = Vec::new();
     for category in categories {
         let events = events(tracefs, &category, event);
@@ -167,13 +174,17 @@ fn trampolines(host: &LinuxHost, module: Option<&str>, name: &str) -> Found {
         Ok(functions) => functions.iter().collect(),
         Err(error) => return Err(unreadable("/proc/kallsyms", error)),
     };
+    // Those on the stack count since Linux 6.6.
+    let kernel = version(&kernel_identity());
+    let most = if kernel.is_some_and(|it| it < KernelVersion(6, 6)) { 6 } else { 12 };
     let mut known = host.known_functions.borrow_mut();
     let mut found = BTreeSet::new();
     for module in modules(types, module) {
         let Some(btf) = types.module(&module) else { continue };
         for record in btf.records(Namespace::Function) {
             let it = Function { name: record.name(), module: &module };
-            if glob::matches(name, it.name) && traceable.contains(&it) {
+            let wanted = glob::matches(name, it.name) && traceable.contains(&it);
+            if wanted && btf.record(record.target()).is_some_and(|it| fits_trampoline(&btf, &it, most)) {
                 known.entry(it.name.to_owned()).or_insert_with(|| (btf.clone(), record.id()));
                 found.insert((module.clone(), it.name.to_owned()));
             }
@@ -182,12 +193,28 @@ fn trampolines(host: &LinuxHost, module: Option<&str>, name: &str) -> Found {
     Ok(found.into_iter().map(|(module, name)| function(Some(&module), &name)).collect())
 }
 
+/// Whether the kernel takes a trampoline on functions of this type. A wildcard leaves the others
+/// out; one that is named is tried, so that the kernel can say what is wrong.
+fn fits_trampoline(btf: &Btf, prototype: &Record, most_parameters: usize) -> bool {
+    const MOST_BYTES: u32 = 16;
+    let structure = |id| {
+        let resolved = btf.resolve(id).map(|(record, _)| record);
+        resolved.filter(|it| matches!(it.kind(), Kind::Struct | Kind::Union))
+    };
+    prototype.parameters().count() <= most_parameters
+        && prototype
+            .parameters()
+            .all(|it| it.ty != 0 && structure(it.ty).is_none_or(|it| it.size() <= MOST_BYTES))
+        && structure(prototype.target()).is_none()
+}
+
 fn user(path: &str, symbol: &str, offset: u64) -> Found {
     if glob::is_pattern(path) && !path.contains('/') {
         return Err(format!(
             "`{path}` as a path is not supported yet; write the directory, as in `/usr/lib/{path}`"
         ));
     }
+    let several = glob::is_pattern(path);
     let mut targets = Vec::new();
     for file in executables::find(path) {
         let path = file.to_string_lossy().into_owned();
@@ -195,7 +222,12 @@ fn user(path: &str, symbol: &str, offset: u64) -> Found {
             targets.push(Target::User { path, symbol: String::new(), offset });
             continue;
         }
-        let functions = executables::functions(&file).map_err(|it| unreadable(&path, &it))?;
+        let functions = match executables::functions(&file) {
+            Ok(functions) => functions,
+            // A wildcard also finds scripts and the like.
+            Err(_) if several => continue,
+            Err(error) => return Err(unreadable(&path, &error)),
+        };
         let wanted = functions.iter().filter(|it| glob::matches(symbol, it));
         targets.extend(wanted.map(|it| Target::User { path: path.clone(), symbol: it.clone(), offset }));
     }
@@ -214,5 +246,5 @@ fn describe(error: &Error) -> String {
 }
 
 fn unreadable(what: &str, error: &std::io::Error) -> String {
-    format!("{what} cannot be read: {error}")
+    format!("{what} cannot be read: {}", reason::of(error))
 }

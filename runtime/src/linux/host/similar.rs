@@ -15,7 +15,7 @@ const MOST: usize = 2000;
 /// Full names of existing points of the same kind, in the form that `point` is written in.
 pub fn similar(host: &LinuxHost, point: &Point) -> Vec<String> {
     let targets: Vec<Target> = match (&point.target, point.kind) {
-        (Target::Tracepoint { category, .. }, _) => tracepoints(host, category),
+        (Target::Tracepoint { category, event }, _) => tracepoints(host, category, event),
         (Target::Function { module, name, offset }, kind) => functions(host, kind, name)
             .into_iter()
             .map(|name| Target::Function { module: module.clone(), name, offset: *offset })
@@ -32,17 +32,18 @@ pub fn similar(host: &LinuxHost, point: &Point) -> Vec<String> {
     targets.into_iter().take(MOST).map(|target| Point { kind: point.kind, target }.name()).collect()
 }
 
-/// The events of the category, or of all when there is no such category.
-fn tracepoints(host: &LinuxHost, category: &str) -> Vec<Target> {
+/// The events of the category; when there is none, those of like ones, and like events of all.
+fn tracepoints(host: &LinuxHost, category: &str, event: &str) -> Vec<Target> {
     let Ok(tracefs) = host.tracefs() else { return Vec::new() };
     let categories = match tracefs.has_category(category) {
         true => vec![category.to_owned()],
         false => tracefs.categories().unwrap_or_default(),
     };
     let mut targets = Vec::new();
-    for category in categories {
-        let events = tracefs.events(&category).unwrap_or_default().into_iter();
-        targets.extend(events.map(|event| Target::Tracepoint { category: category.clone(), event }));
+    for name in categories {
+        let mut events = tracefs.events(&name).unwrap_or_default();
+        events.retain(|it| resembles(category, &name) || resembles(event, it));
+        targets.extend(events.into_iter().map(|event| Target::Tracepoint { category: name.clone(), event }));
     }
     targets
 }
@@ -69,11 +70,14 @@ fn user(path: &str, symbol: &str) -> BTreeSet<String> {
     likely(symbol, functions.iter().map(String::as_str))
 }
 
-/// Names of about the same length that begin or end as `wanted` does.
 fn likely<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
-    let same = |a: &str, b: &str| {
-        a.bytes().zip(b.bytes()).take(3).all(|(a, b)| a == b)
-            || a.bytes().rev().zip(b.bytes().rev()).take(4).all(|(a, b)| a == b)
-    };
-    names.filter(|it| it.len().abs_diff(wanted.len()) <= 3 && same(it, wanted)).map(str::to_owned).collect()
+    names.filter(|it| resembles(wanted, it)).map(str::to_owned).collect()
+}
+
+/// Whether a name has about the same length as the wanted one and begins or ends as it does.
+fn resembles(wanted: &str, name: &str) -> bool {
+    let mut heads = wanted.bytes().zip(name.bytes()).take(3);
+    let mut tails = wanted.bytes().rev().zip(name.bytes().rev()).take(4);
+    let same = |(a, b)| a == b;
+    wanted.len().abs_diff(name.len()) <= 3 && (heads.all(same) || tails.all(same))
 }
