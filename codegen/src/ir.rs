@@ -10,10 +10,11 @@
 //!
 //! [`verify`] holds the full list of rules; [`text`] is the printed form.
 
+pub mod flow;
 pub mod text;
 pub mod verify;
 
-use crate::helpers::Helper;
+use crate::helpers::{Helper, HelperResult};
 use lang::Span;
 use lang::hir;
 use lang::ty::StructId;
@@ -238,8 +239,10 @@ pub enum Op {
         /// Whether the old value is the result.
         fetch: bool,
     },
-    /// A field's byte offset, relocated on other kernels.
+    /// What a CO-RE access computes (mostly a field's byte offset), relocated on other kernels.
     FieldOffset(Access),
+    /// The address of a subprogram, as a helper's callback.
+    FuncAddr(Func),
     /// A helper call. `MaybeNull` for map look-ups, else a number.
     Call(Helper, Vec<Value>),
     /// A subprogram call.
@@ -418,7 +421,12 @@ impl Op {
     /// The values that it reads, in order.
     pub fn operands(&self) -> Vec<Value> {
         match self {
-            Op::Const(_) | Op::SlotAddr(_) | Op::MapAddr(_) | Op::MapValueAddr(..) | Op::FieldOffset(_) => {
+            Op::Const(_)
+            | Op::SlotAddr(_)
+            | Op::MapAddr(_)
+            | Op::MapValueAddr(..)
+            | Op::FieldOffset(_)
+            | Op::FuncAddr(_) => {
                 vec![]
             }
             Op::Neg(a) | Op::Not(a) | Op::Bswap(_, a) | Op::Zext(_, a) | Op::Sext(_, a) | Op::NonNull(a) => {
@@ -434,7 +442,12 @@ impl Op {
     /// Calls `f` on every value that it reads, in order, to replace it.
     pub fn operands_mut(&mut self, mut f: impl FnMut(&mut Value)) {
         match self {
-            Op::Const(_) | Op::SlotAddr(_) | Op::MapAddr(_) | Op::MapValueAddr(..) | Op::FieldOffset(_) => {}
+            Op::Const(_)
+            | Op::SlotAddr(_)
+            | Op::MapAddr(_)
+            | Op::MapValueAddr(..)
+            | Op::FieldOffset(_)
+            | Op::FuncAddr(_) => {}
             Op::Neg(a) | Op::Not(a) | Op::Bswap(_, a) | Op::Zext(_, a) | Op::Sext(_, a) | Op::NonNull(a) => {
                 f(a)
             }
@@ -448,6 +461,22 @@ impl Op {
                 f(value);
             }
             Op::Call(_, args) | Op::CallFunc(_, args) => args.iter_mut().for_each(f),
+        }
+    }
+
+    /// The type that its result has; `ty` gives the type of an operand.
+    pub fn result_type(&self, ty: impl Fn(Value) -> Type) -> Type {
+        match self {
+            Op::SlotAddr(_) => Type::Ptr(Region::Stack),
+            Op::MapAddr(_) => Type::Ptr(Region::Map),
+            Op::MapValueAddr(..) | Op::NonNull(_) => Type::Ptr(Region::MapValue),
+            Op::PtrAdd(ptr, _) => ty(*ptr),
+            Op::Load { ty, .. } => *ty,
+            Op::Call(helper, _) => match helper.result() {
+                HelperResult::MapValue | HelperResult::Memory => Type::Ptr(Region::MaybeNull),
+                HelperResult::Scalar | HelperResult::Kernel => Type::I64,
+            },
+            _ => Type::I64,
         }
     }
 

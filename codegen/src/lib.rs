@@ -15,7 +15,9 @@ pub mod link;
 pub mod lower;
 pub mod manifest;
 pub mod opt;
+pub mod storage;
 pub mod target;
+pub mod visit;
 
 pub use manifest::Manifest;
 pub use target::Target;
@@ -39,5 +41,5 @@ pub fn compile(program: &hir::Program, target: &Target) -> Result<Object, Vec<Di
     let module = lower::lower(program, target)?;
     let module = opt::optimize(module, target);
     let code = emit::emit(&module, target)?;
-    Ok(link::link(&code, program, target))
+    link::link(&code, program, target)
 }

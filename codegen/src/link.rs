@@ -1,16 +1,90 @@
 //! Code to object: ELF sections and symbols, BTF, line info, CO-RE records, the manifest.
+//!
+//! ```text
+//! bpf::Function ─code─► bytes ─layout─► sections ─┬─ btf, core, data ─► .BTF ─┐
+//!                                                 ├─ ext, dwarf ─► lines ─────┼─elf─► file
+//!                                                 └─ manifest ─► .kscope ─────┘
+//! ```
+//!
+//! What comes in holds names; what goes out is resolved as far as a file can be, and the rest is
+//! relocations that any loader of eBPF objects knows. Nothing here depends on the machine.
 
-use crate::{Object, Target, bpf};
-use lang::hir;
+mod btf;
+mod code;
+mod core;
+mod data;
+mod dwarf;
+mod elf;
+mod ext;
+mod layout;
+mod lines;
+mod manifest;
+
+use crate::{Object, Target, bpf, storage};
+use lang::{Diagnostic, hir};
+use object::read::elf::{ElfFile64, FileHeader};
+use object::{LittleEndian, Object as _, ObjectSection as _};
 
 /// Links an object. Same program and same target give the same bytes.
-pub fn link(code: &bpf::Module, program: &hir::Program, target: &Target) -> Object {
-    let _ = (code, program, target);
-    todo!("link helper")
+///
+/// A diagnostic is about a jump that is too long for the target.
+pub fn link(
+    module: &bpf::Module,
+    program: &hir::Program,
+    target: &Target,
+) -> Result<Object, Vec<Diagnostic>> {
+    let codes = module.functions.iter().map(|it| code::encode(it, &module.accesses, target));
+    let codes = codes.collect::<Result<Vec<_>, _>>().map_err(|it| vec![it])?;
+    let layout = layout::Layout::new(module, codes, program);
+    let plan = storage::plan(program, target);
+    let data = data::Data::new(module, &plan);
+    let lines = lines::Lines::new(&program.sources);
+    let manifest = manifest::build(module, &layout, &plan, program, target);
+
+    let mut btf = btf::Btf::new();
+    data.encode(module, &mut btf);
+    let functions = functions(module, &mut btf);
+    let relocations = core::encode(&module.accesses, &program.types, &mut btf);
+    let btf_ext = ext::encode(&layout, &functions, &relocations, &lines, &mut btf);
+
+    let elf = elf::write(elf::Parts {
+        module,
+        layout: &layout,
+        data: &data,
+        license: &program.config.license,
+        btf: btf.finish(),
+        btf_ext,
+        dwarf: dwarf::encode(&layout, &lines),
+        manifest: manifest::encode(&manifest),
+    });
+    Ok(Object { elf, manifest })
+}
+
+/// Describes the functions: programs take a context, subprograms what their callers give them.
+fn functions(module: &bpf::Module, btf: &mut btf::Btf) -> Vec<btf::TypeId> {
+    let int = core::int(btf, lang::ty::IntTy::new(4, true));
+    let long = core::int(btf, lang::ty::IntTy::new(8, true));
+    let context = btf.pointer(btf::TypeId::VOID);
+    let describe = |it: &bpf::Function| match it.probe {
+        Some(_) => btf.function(&it.name, btf::Linkage::Global, &[("ctx", context)], int),
+        None => btf.function(&it.name, btf::Linkage::Static, &[], long),
+    };
+    module.functions.iter().map(describe).collect()
 }
 
 /// Reads an object file that [`link`] wrote. `Err` says what is wrong with it.
 pub fn read(elf: Vec<u8>) -> Result<Object, String> {
-    let _ = elf;
-    todo!("link helper")
+    let file =
+        ElfFile64::<LittleEndian>::parse(&*elf).map_err(|_| "it is not a 64-bit ELF file".to_owned())?;
+    if file.elf_header().e_machine(LittleEndian) != object::elf::EM_BPF {
+        return Err("it is not an eBPF object: it has code for another machine".to_owned());
+    }
+    let section = file.section_by_name(elf::MANIFEST_SECTION);
+    let section = section.ok_or_else(|| {
+        format!("it is an eBPF object, but not built by kscope: it has no section {}", elf::MANIFEST_SECTION)
+    })?;
+    let json =
+        section.data().map_err(|it| format!("its section {} is cut off: {it}", elf::MANIFEST_SECTION))?;
+    let manifest = manifest::decode(json)?;
+    Ok(Object { elf, manifest })
 }

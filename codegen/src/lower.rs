@@ -1,11 +1,311 @@
 //! Typed tree to IR: every language construct becomes SSA, helper calls and maps.
+//!
+//! Comes in: a typed program and the kernel to build for. Goes out: one function for each probe,
+//! the kernel maps of [`crate::storage`] and the CO-RE accesses. Nothing is left to decide about
+//! types or storage afterwards; what the target cannot have is a diagnostic here.
+//!
+//! Invariants that generated code keeps
+//! * Strings in the program's own memory are zero behind their NUL, tuples are zero between their
+//!   members: equal values are equal bytes. Event records are exempt; nobody compares them.
+//! * A map value's null check stands right before its first use.
+//! * A variable offset is bounded by a comparison of the very value that is added to the pointer.
+//! * Aggregations are updated by plain loads and stores only where nothing that updates the same
+//!   map can come between ([`nesting`]); everywhere else by atomic additions.
 
-use crate::ir;
+mod aggregate;
+mod arith;
+mod builder;
+mod builtins;
+mod context;
+mod expr;
+mod maps;
+mod memory;
+mod nesting;
+mod packet;
+mod place;
+mod record;
+mod stmt;
+mod strings;
+#[cfg(test)]
+mod tests;
+
+use crate::helpers::Helper;
+use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, Value};
+use crate::storage::{self, Plan};
 use crate::target::Target;
-use lang::{Diagnostic, hir};
+use builder::{Builder, Variable};
+use lang::hir::{self, Probe};
+use lang::layout;
+use lang::probes::ProbeKind;
+use lang::ty::Ty;
+use lang::{Diagnostic, Span};
+use memory::Memory;
+use nesting::Nesting;
+use std::collections::HashMap;
+
+/// The verifier lets per-CPU values be this large.
+const SCRATCH_LIMIT: u32 = 32 << 10;
 
 /// Lowers a program.
 pub fn lower(program: &hir::Program, target: &Target) -> Result<ir::Module, Vec<Diagnostic>> {
-    let _ = (program, target);
-    todo!("lower helper")
+    let mut cx = Context::new(program, target);
+    cx.refuse_map_kinds();
+    let functions = cx.programs();
+    cx.refuse_large_scratch();
+    if !cx.diagnostics.is_empty() {
+        return Err(cx.diagnostics);
+    }
+    Ok(cx.module(functions))
+}
+
+/// What all functions of a module share.
+struct Context<'a> {
+    program: &'a hir::Program,
+    target: &'a Target,
+    plan: Plan,
+    accesses: Vec<CoreAccess>,
+    access_ids: HashMap<CoreAccess, ir::Access>,
+    /// The subprogram that does nothing for each entry of a map, once something counts entries.
+    visitor: Option<Func>,
+    /// Bytes of scratch memory for all programs so far.
+    scratch_size: u32,
+    /// Bytes behind them that are never written, though the verifier thinks that they might be.
+    scratch_slack: u32,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Context<'a> {
+    fn new(program: &'a hir::Program, target: &'a Target) -> Context<'a> {
+        Context {
+            program,
+            target,
+            plan: storage::plan(program, target),
+            accesses: Vec::new(),
+            access_ids: HashMap::new(),
+            visitor: None,
+            scratch_size: 0,
+            scratch_slack: 0,
+            diagnostics: Vec::new(),
+        }
+    }
+
+    /// Lowers all probes. Those that never interrupt one another share scratch memory.
+    fn programs(&mut self) -> Vec<Function> {
+        let probes = &self.program.probes;
+        let nestings: Vec<Nesting> =
+            probes.iter().enumerate().map(|(idx, it)| Nesting::of(it, idx, self.target)).collect();
+        let mut functions: Vec<Option<Function>> = probes.iter().map(|_| None).collect();
+        for (first, &nesting) in nestings.iter().enumerate() {
+            let base = self.scratch_size;
+            for idx in first..probes.len() {
+                if nestings[idx] == nesting && functions[idx].is_none() {
+                    let (function, used) = Body::lower(self, idx, base);
+                    functions[idx] = Some(function);
+                    self.scratch_size = self.scratch_size.max(base + used);
+                }
+            }
+        }
+        functions.into_iter().flatten().collect()
+    }
+
+    fn module(self, mut functions: Vec<Function>) -> ir::Module {
+        let mut maps = self.plan.maps;
+        let scratch_size = self.scratch_size + self.scratch_slack;
+        if scratch_size > 0 {
+            storage::push(&mut maps, storage::scratch_map(scratch_size));
+        }
+        if self.visitor.is_some() {
+            functions.push(maps::visitor(self.program));
+        }
+        ir::Module { functions, maps, accesses: self.accesses, scratch_size, globals: self.plan.globals }
+    }
+
+    /// The map that [`storage::scratch_map`] makes stands behind the plan's.
+    fn scratch_map(&self) -> Map {
+        Map(self.plan.maps.len() as u32)
+    }
+
+    fn size_of(&self, ty: &Ty) -> u32 {
+        layout::size_of(ty, &self.program.types)
+    }
+
+    fn access(&mut self, access: CoreAccess) -> ir::Access {
+        if let Some(id) = self.access_ids.get(&access) {
+            return *id;
+        }
+        let id = ir::Access(self.accesses.len() as u32);
+        self.accesses.push(access.clone());
+        self.access_ids.insert(access, id);
+        id
+    }
+
+    fn error(&mut self, span: Span, message: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::error(span, message));
+    }
+
+    fn refuse_map_kinds(&mut self) {
+        for map in &self.program.maps {
+            let kind = match map.kind {
+                hir::MapKind::Array => "array",
+                hir::MapKind::Lpm => "lpm",
+                _ => continue,
+            };
+            self.diagnostics
+                .push(Diagnostic::error(map.span, format!("`{kind}` maps are not supported yet")));
+        }
+    }
+
+    fn refuse_large_scratch(&mut self) {
+        let Some(probe) = self.program.probes.first() else { return };
+        let size = self.scratch_size + self.scratch_slack;
+        if size > SCRATCH_LIMIT {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    probe.span,
+                    format!(
+                        "the script's strings and records take {size} bytes, the kernel gives {SCRATCH_LIMIT}"
+                    ),
+                )
+                .hint("a smaller `max_strlen` makes strings shorter"),
+            );
+        }
+    }
+}
+
+/// One function while it is lowered.
+struct Body<'a, 'c> {
+    cx: &'c mut Context<'a>,
+    probe: &'a Probe,
+    b: Builder,
+    /// The program's context.
+    ctx: Value,
+    /// Where this function's scratch memory starts, once something uses it.
+    scratch: Option<Value>,
+    scratch_base: u32,
+    /// Bytes of scratch memory in use, and the most there were.
+    scratch_used: u32,
+    scratch_peak: u32,
+    locals: Vec<Local>,
+    loops: Vec<stmt::Loop>,
+    packet: packet::Packet,
+}
+
+/// Where a variable lives.
+#[derive(Clone, Copy)]
+enum Local {
+    /// A scalar.
+    Variable(Variable),
+    /// Everything else.
+    Memory(Memory),
+}
+
+impl<'a, 'c> Body<'a, 'c> {
+    /// Lowers a probe; also gives the bytes of scratch memory that it uses behind `base`.
+    fn lower(cx: &'c mut Context<'a>, idx: usize, base: u32) -> (Function, u32) {
+        let probe = &cx.program.probes[idx];
+        let ctx_type = Type::Ptr(Region::Ctx);
+        let b = Builder::new(format!("probe{idx}"), Some(idx), vec![ctx_type], probe.span);
+        let ctx = b.params()[0];
+        let mut body = Body {
+            cx,
+            probe,
+            b,
+            ctx,
+            scratch: None,
+            scratch_base: base,
+            scratch_used: 0,
+            scratch_peak: 0,
+            locals: Vec::new(),
+            loops: Vec::new(),
+            packet: packet::Packet::default(),
+        };
+        let start = body.b.block();
+        body.b.start_unsealed(start);
+        body.locals = probe.locals.iter().map(|it| body.local(&it.ty)).collect();
+        body.parse_packet();
+        body.stmts(&probe.body);
+        body.return_default();
+        body.prologue(start);
+        (body.b.finish(), body.scratch_peak)
+    }
+
+    fn local(&mut self, ty: &Ty) -> Local {
+        if ty.is_scalar() {
+            return Local::Variable(self.b.variable(Type::I64));
+        }
+        Local::Memory(self.allocate_for(ty))
+    }
+
+    /// Writes the entry block: the look-up of scratch memory, when there is any.
+    fn prologue(&mut self, start: ir::Block) {
+        self.b.start_entry();
+        self.b.set_span(self.probe.span);
+        if let Some(scratch) = self.scratch {
+            let (failed, found) = (self.b.block(), self.b.block());
+            let zero = self.b.constant(0);
+            let key = self.b.slot(4, 4);
+            let key = self.b.op(Op::SlotAddr(key));
+            self.b.store(4, key, 0, zero);
+            let map = self.b.op(Op::MapAddr(self.cx.scratch_map()));
+            let value = self.b.call(Helper::MapLookupElem, &[map, key]);
+            self.b.branch(Cond::Eq, value, zero, failed, found);
+            self.b.start(failed);
+            self.return_default();
+            self.b.start(found);
+            let base = i64::from(self.scratch_base);
+            let value = self.b.op(Op::NonNull(value));
+            let base = self.b.constant(base);
+            self.b.define(scratch, Op::PtrAdd(value, base));
+        }
+        self.b.jump(start, &[]);
+        self.b.seal(start);
+    }
+
+    /// Returns what lets the event pass unchanged: packets go on, and a tracepoint's other
+    /// listeners (perf) see the event only when its programs return 1.
+    fn return_default(&mut self) {
+        let value = match self.kind() {
+            ProbeKind::Tracepoint => 1,
+            ProbeKind::Xdp => packet::XDP_PASS,
+            ProbeKind::Begin
+            | ProbeKind::End
+            | ProbeKind::RawTracepoint
+            | ProbeKind::Kprobe
+            | ProbeKind::Kretprobe
+            | ProbeKind::Fentry
+            | ProbeKind::Fexit
+            | ProbeKind::Uprobe
+            | ProbeKind::Uretprobe
+            | ProbeKind::Interval
+            | ProbeKind::Profile => 0,
+        };
+        let value = self.b.constant(value);
+        self.b.ret(value);
+    }
+
+    /// The probe type; all points of a probe have the same.
+    fn kind(&self) -> ProbeKind {
+        self.probe.points.first().map_or(ProbeKind::Begin, |it| it.kind)
+    }
+
+    fn at<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.b.set_span(span);
+        let result = f(self);
+        self.b.set_span(before);
+        result
+    }
+
+    /// A helper call that is a diagnostic when the target's kernel lacks the helper.
+    fn call_new(&mut self, helper: Helper, args: &[Value], what: &str, span: Span) -> Value {
+        self.require(helper, what, span);
+        self.b.call(helper, args)
+    }
+
+    fn require(&mut self, helper: Helper, what: &str, span: Span) {
+        let since = helper.since();
+        if self.cx.target.kernel < since {
+            let kernel = self.cx.target.kernel;
+            self.cx.error(span, format!("`{what}` needs Linux {since}, the target is Linux {kernel}"));
+        }
+    }
 }

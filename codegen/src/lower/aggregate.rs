@@ -1,0 +1,244 @@
+//! Aggregations: `count sum min max avg stats hist lhist`, and their values as integers.
+
+use super::Body;
+use super::nesting;
+use crate::ir::{BinOp, Cond, Op, Type, Value};
+use crate::storage::Place;
+use lang::Span;
+use lang::hir::{Expr, MapId};
+use lang::layout::{hist_buckets, lhist_buckets};
+use lang::ty::{Agg, Ty};
+
+impl Body<'_, '_> {
+    /// `@m[k] = count()` and the others.
+    pub fn aggregate(&mut self, map: MapId, key: Option<&Expr>, value: Option<&Expr>) {
+        let entry = self.entry(map);
+        let Some(agg) = self.cx.program.maps[map.0 as usize].agg().cloned() else { return };
+        let atomic = nesting::needs_atomic(self.cx.program, self.cx.target, map, entry.place);
+        let value = value.map(|it| self.number(it));
+        let value = value.unwrap_or_else(|| self.b.constant(1));
+        let (lost, done) = (self.b.block(), self.b.block());
+        let ptr = self.aggregation_entry(map, key, lost);
+        self.update_aggregation(&agg, ptr, value, atomic);
+        self.b.jump(done, &[]);
+        self.b.start(lost);
+        self.count(entry.full);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+    }
+
+    fn update_aggregation(&mut self, agg: &Agg, ptr: Value, value: Value, atomic: bool) {
+        match agg {
+            Agg::Count | Agg::Sum { .. } => self.add_word(ptr, 0, value, atomic),
+            Agg::Min { signed } => self.keep_extreme(ptr, value, less(*signed)),
+            Agg::Max { signed } => self.keep_extreme(ptr, value, greater(*signed)),
+            Agg::Avg { .. } | Agg::Stats { .. } => {
+                self.add_word(ptr, 0, value, atomic);
+                let one = self.b.constant(1);
+                self.add_word(ptr, 8, one, atomic);
+            }
+            Agg::Hist { bits } => {
+                let bucket = self.hist_bucket(value, *bits);
+                self.add_bucket(ptr, bucket, hist_buckets(*bits), atomic);
+            }
+            Agg::Lhist { min, max, step } => {
+                let bucket = self.lhist_bucket(value, *min, *max, *step);
+                self.add_bucket(ptr, bucket, lhist_buckets(*min, *max, *step), atomic);
+            }
+        }
+    }
+
+    fn add_word(&mut self, ptr: Value, offset: i32, value: Value, atomic: bool) {
+        if atomic {
+            return self.b.effect(Op::AtomicAdd { width: 8, ptr, offset, value, fetch: false });
+        }
+        let old = self.b.load(8, false, ptr, offset);
+        let new = self.b.binary(BinOp::Add, old, value);
+        self.b.store(8, ptr, offset, new);
+    }
+
+    /// {value, is-set}. There is no atomic minimum: of two updates that interrupt one another in
+    /// a preemptible program, one may be lost.
+    fn keep_extreme(&mut self, ptr: Value, value: Value, better: Cond) {
+        let [compare, keep, done] = std::array::from_fn(|_| self.b.block());
+        let set = self.b.load(8, false, ptr, 8);
+        let zero = self.b.constant(0);
+        self.b.branch(Cond::Eq, set, zero, keep, compare);
+        self.b.start(compare);
+        let old = self.b.load(8, false, ptr, 0);
+        self.b.branch(better, value, old, keep, done);
+        self.b.start(keep);
+        self.b.store(8, ptr, 0, value);
+        let one = self.b.constant(1);
+        self.b.store(8, ptr, 8, one);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+    }
+
+    fn add_bucket(&mut self, ptr: Value, bucket: Value, n_buckets: u32, atomic: bool) {
+        let (inside, done) = (self.b.block(), self.b.block());
+        let limit = self.b.constant(n_buckets.into());
+        // Always true; it is the verifier that does not know.
+        self.b.branch(Cond::ULt, bucket, limit, inside, done);
+        self.b.start(inside);
+        let offset = self.b.binary_const(BinOp::Shl, bucket, 3);
+        let ptr = self.b.op(Op::PtrAdd(ptr, offset));
+        let one = self.b.constant(1);
+        self.add_word(ptr, 0, one, atomic);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+    }
+
+    /// [`lang::layout::hist_bucket`]
+    fn hist_bucket(&mut self, value: Value, bits: u8) -> Value {
+        let [natural, large] = std::array::from_fn(|_| self.b.block());
+        let (done, bucket) = self.b.block_with_number();
+        let zero = self.b.constant(0);
+        self.b.branch_with(Cond::SLt, value, zero, (done, &[zero]), (natural, &[]));
+        self.b.start(natural);
+        let exact = self.b.binary_const(BinOp::Add, value, 1);
+        let limit = self.b.constant(1 << bits);
+        self.b.branch_with(Cond::ULt, value, limit, (done, &[exact]), (large, &[]));
+        self.b.start(large);
+        let group = self.log2(value);
+        let bits = i64::from(bits);
+        // 1 + 2^bits + (group - bits) * 2^bits + (value >> (group - bits)) - 2^bits
+        let group = if bits == 0 { group } else { self.b.binary_const(BinOp::Sub, group, bits) };
+        let top = self.b.binary(BinOp::LShr, value, group);
+        let start = self.b.binary_const(BinOp::Shl, group, bits);
+        let place = self.b.binary(BinOp::Add, start, top);
+        let place = self.b.binary_const(BinOp::Add, place, 1);
+        self.b.jump(done, &[place]);
+        self.b.start(done);
+        bucket
+    }
+
+    /// The place of the highest bit of a positive number, without branches: each would double
+    /// the ways that the verifier follows.
+    fn log2(&mut self, value: Value) -> Value {
+        let (mut rest, mut log2) = (value, None);
+        for step in [32, 16, 8, 4, 2] {
+            // `step` when anything is left above `step` bits, else 0: the sign of its negation.
+            let high = self.b.binary_const(BinOp::LShr, rest, step);
+            let negated = self.b.op(Op::Neg(high));
+            let sign = self.b.binary_const(BinOp::LShr, negated, 63);
+            let shift = self.b.binary_const(BinOp::Shl, sign, i64::from(step.trailing_zeros()));
+            rest = self.b.binary(BinOp::LShr, rest, shift);
+            log2 = Some(match log2 {
+                None => shift,
+                Some(sum) => self.b.binary(BinOp::Or, sum, shift),
+            });
+        }
+        let last = self.b.binary_const(BinOp::LShr, rest, 1);
+        match log2 {
+            None => last,
+            Some(sum) => self.b.binary(BinOp::Or, sum, last),
+        }
+    }
+
+    /// [`lang::layout::lhist_bucket`]
+    fn lhist_bucket(&mut self, value: Value, min: i64, max: i64, step: i64) -> Value {
+        let [above_min, inside] = std::array::from_fn(|_| self.b.block());
+        let (done, bucket) = self.b.block_with_number();
+        let (zero, low) = (self.b.constant(0), self.b.constant(min));
+        self.b.branch_with(Cond::SLt, value, low, (done, &[zero]), (above_min, &[]));
+        self.b.start(above_min);
+        let high = self.b.constant(max);
+        let last = self.b.constant(i64::from(lhist_buckets(min, max, step)) - 1);
+        self.b.branch_with(Cond::SGe, value, high, (done, &[last]), (inside, &[]));
+        self.b.start(inside);
+        let distance = if min == 0 { value } else { self.b.binary_const(BinOp::Sub, value, min) };
+        let steps = if step == 1 { distance } else { self.b.binary_const(BinOp::UDiv, distance, step) };
+        let place = self.b.binary_const(BinOp::Add, steps, 1);
+        self.b.jump(done, &[place]);
+        self.b.start(done);
+        bucket
+    }
+
+    /// An aggregation's value over all CPUs.
+    pub fn aggregate_value(&mut self, map: MapId, key: Option<&Expr>, span: Span) -> Value {
+        let (Place::PerCpuScalar(kernel_map) | Place::Keyed { map: kernel_map, .. }) = self.entry(map).place
+        else {
+            return self.b.constant(0);
+        };
+        let Ty::Agg(agg) = self.cx.program.maps[map.0 as usize].value.clone() else {
+            return self.b.constant(0);
+        };
+        match agg {
+            Agg::Count | Agg::Sum { .. } => self.total(kernel_map, key, span, 0),
+            Agg::Min { signed } => self.extreme(kernel_map, key, span, less(signed)),
+            Agg::Max { signed } => self.extreme(kernel_map, key, span, greater(signed)),
+            Agg::Avg { signed } | Agg::Stats { signed } => {
+                let total = self.total(kernel_map, key, span, 0);
+                let count = self.total(kernel_map, key, span, 8);
+                self.average(total, count, signed)
+            }
+            Agg::Hist { .. } | Agg::Lhist { .. } => {
+                self.cx.error(span, "a histogram has no value as a number");
+                self.b.constant(0)
+            }
+        }
+    }
+
+    fn total(&mut self, map: crate::ir::Map, key: Option<&Expr>, span: Span, offset: i32) -> Value {
+        let sum = self.b.variable(Type::I64);
+        let zero = self.b.constant(0);
+        self.b.write(sum, zero);
+        self.each_cpu(map, key, span, |body, ptr| {
+            let part = body.b.load(8, false, ptr, offset);
+            let before = body.b.read(sum);
+            let after = body.b.binary(BinOp::Add, before, part);
+            body.b.write(sum, after);
+        });
+        self.b.read(sum)
+    }
+
+    fn extreme(&mut self, map: crate::ir::Map, key: Option<&Expr>, span: Span, better: Cond) -> Value {
+        let (best, any) = (self.b.variable(Type::I64), self.b.variable(Type::I64));
+        let zero = self.b.constant(0);
+        self.b.write(best, zero);
+        self.b.write(any, zero);
+        self.each_cpu(map, key, span, |body, ptr| {
+            let [has, compare, keep, next] = std::array::from_fn(|_| body.b.block());
+            let set = body.b.load(8, false, ptr, 8);
+            let zero = body.b.constant(0);
+            body.b.branch(Cond::Ne, set, zero, has, next);
+            body.b.start(has);
+            let value = body.b.load(8, false, ptr, 0);
+            let first = body.b.read(any);
+            let zero = body.b.constant(0);
+            body.b.branch(Cond::Eq, first, zero, keep, compare);
+            body.b.start(compare);
+            let before = body.b.read(best);
+            body.b.branch(better, value, before, keep, next);
+            body.b.start(keep);
+            body.b.write(best, value);
+            let one = body.b.constant(1);
+            body.b.write(any, one);
+            body.b.jump(next, &[]);
+            body.b.start(next);
+        });
+        self.b.read(best)
+    }
+
+    /// 0 while nothing was counted.
+    fn average(&mut self, total: Value, count: Value, signed: bool) -> Value {
+        let divide = self.b.block();
+        let (done, value) = self.b.block_with_number();
+        let zero = self.b.constant(0);
+        self.b.branch_with(Cond::Eq, count, zero, (done, &[zero]), (divide, &[]));
+        self.b.start(divide);
+        let quotient = self.divide(false, total, count, signed);
+        self.b.jump(done, &[quotient]);
+        self.b.start(done);
+        value
+    }
+}
+
+fn less(signed: bool) -> Cond {
+    if signed { Cond::SLt } else { Cond::ULt }
+}
+
+fn greater(signed: bool) -> Cond {
+    if signed { Cond::SGt } else { Cond::UGt }
+}

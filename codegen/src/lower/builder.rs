@@ -1,0 +1,469 @@
+//! Builds one function in SSA form: operations come in one after the other, a verified
+//! [`Function`] goes out.
+//!
+//! Variables are written and read by block, and block parameters appear where ways meet (Braun
+//! et al., "Simple and Efficient Construction of SSA Form", 2013). A block is *sealed* once all
+//! jumps to it exist; until then a read in it makes a parameter that is filled in later.
+
+use crate::helpers::Helper;
+use crate::ir::{
+    BinOp, Block, BlockData, Cond, Edge, Function, InstData, InstId, Op, Slot, SlotData, Terminator, Type,
+    Value, ValueData,
+};
+use lang::Span;
+use std::collections::{HashMap, HashSet};
+
+/// Something that is assigned more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Variable(u32);
+
+/// Builds one function.
+pub struct Builder {
+    function: Function,
+    /// Per block, what only building needs.
+    states: Vec<BlockState>,
+    /// The block that grows; `None` behind a terminator.
+    current: Option<Block>,
+    span: Span,
+    variables: Vec<Type>,
+    /// Constants that the current block already has.
+    constants: HashMap<i64, Value>,
+    /// All constants.
+    numbers: HashMap<Value, i64>,
+}
+
+#[derive(Default)]
+struct BlockState {
+    sealed: bool,
+    filled: bool,
+    predecessors: Vec<Block>,
+    definitions: HashMap<Variable, Value>,
+    /// Parameters made before the block was sealed.
+    incomplete: Vec<(Variable, Value)>,
+}
+
+impl Builder {
+    /// Starts a function. Its entry block waits for [`Builder::start_entry`].
+    pub fn new(name: String, probe: Option<usize>, params: Vec<Type>, span: Span) -> Builder {
+        let function = Function {
+            name,
+            probe,
+            params: params.clone(),
+            blocks: Vec::new(),
+            insts: Vec::new(),
+            values: Vec::new(),
+            slots: Vec::new(),
+            span,
+        };
+        let mut builder = Builder {
+            function,
+            states: Vec::new(),
+            current: None,
+            span,
+            variables: Vec::new(),
+            constants: HashMap::new(),
+            numbers: HashMap::new(),
+        };
+        let entry = builder.block();
+        for ty in params {
+            builder.param(entry, ty);
+        }
+        builder.states[entry.index()].sealed = true;
+        builder
+    }
+
+    /// The parameters of the function.
+    pub fn params(&self) -> &[Value] {
+        &self.function.blocks[0].params
+    }
+
+    /// Sets the script text that the next operations come from; gives the one before.
+    pub fn set_span(&mut self, span: Span) -> Span {
+        std::mem::replace(&mut self.span, span)
+    }
+
+    /// The type of a value.
+    pub fn ty(&self, value: Value) -> Type {
+        self.function.ty(value)
+    }
+
+    /// The number that a value is, when it is a constant.
+    pub fn as_const(&self, value: Value) -> Option<i64> {
+        self.numbers.get(&value).copied()
+    }
+
+    /// A new stack object.
+    pub fn slot(&mut self, size: u32, align: u32) -> Slot {
+        self.function.slots.push(SlotData { size, align });
+        Slot((self.function.slots.len() - 1) as u32)
+    }
+
+    /// A new variable.
+    pub fn variable(&mut self, ty: Type) -> Variable {
+        self.variables.push(ty);
+        Variable((self.variables.len() - 1) as u32)
+    }
+
+    /// A new block.
+    pub fn block(&mut self) -> Block {
+        let terminator = Terminator::Jump(Edge { block: Block(u32::MAX), args: vec![] });
+        let span = self.span;
+        self.function.blocks.push(BlockData { params: vec![], insts: vec![], terminator, span });
+        self.states.push(BlockState::default());
+        Block((self.function.blocks.len() - 1) as u32)
+    }
+
+    /// A new block with one number as its parameter.
+    pub fn block_with_number(&mut self) -> (Block, Value) {
+        let block = self.block();
+        (block, self.param(block, Type::I64))
+    }
+
+    /// Adds a parameter to a block that nothing jumps to yet.
+    pub fn param(&mut self, block: Block, ty: Type) -> Value {
+        let value = self.value(ty);
+        self.function.blocks[block.index()].params.push(value);
+        value
+    }
+
+    /// Seals a block and goes on in it.
+    pub fn start(&mut self, block: Block) {
+        self.seal(block);
+        self.start_unsealed(block);
+    }
+
+    /// Goes on in a block that more jumps will lead to: a loop's head.
+    pub fn start_unsealed(&mut self, block: Block) {
+        debug_assert!(self.current.is_none(), "the block before ends in a terminator");
+        self.current = Some(block);
+        self.constants.clear();
+        self.function.blocks[block.index()].span = self.span;
+    }
+
+    /// Goes to the entry block: what runs before everything built so far.
+    pub fn start_entry(&mut self) {
+        self.start_unsealed(Block(0));
+    }
+
+    /// Says that all jumps to the block exist.
+    pub fn seal(&mut self, block: Block) {
+        let incomplete = std::mem::take(&mut self.states[block.index()].incomplete);
+        self.states[block.index()].sealed = true;
+        for (variable, _) in incomplete {
+            self.pass_to(block, variable);
+        }
+    }
+
+    /// Adds an operation that has a result.
+    pub fn op(&mut self, op: Op) -> Value {
+        let ty = op.result_type(|it| self.function.ty(it));
+        let result = self.value(ty);
+        self.push(op, Some(result));
+        result
+    }
+
+    /// Adds an operation for its effect.
+    pub fn effect(&mut self, op: Op) {
+        self.push(op, None);
+    }
+
+    /// A constant.
+    pub fn constant(&mut self, number: i64) -> Value {
+        self.current_block();
+        if let Some(value) = self.constants.get(&number) {
+            return *value;
+        }
+        let value = self.op(Op::Const(number));
+        self.constants.insert(number, value);
+        self.numbers.insert(value, number);
+        value
+    }
+
+    /// A 64-bit operation.
+    pub fn binary(&mut self, op: BinOp, left: Value, right: Value) -> Value {
+        self.op(Op::Binary(op, left, right))
+    }
+
+    /// A 64-bit operation with a constant.
+    pub fn binary_const(&mut self, op: BinOp, left: Value, right: i64) -> Value {
+        let right = self.constant(right);
+        self.binary(op, left, right)
+    }
+
+    /// A helper call.
+    pub fn call(&mut self, helper: Helper, args: &[Value]) -> Value {
+        self.op(Op::Call(helper, args.to_vec()))
+    }
+
+    /// A helper call whose result is not used.
+    pub fn call_for_effect(&mut self, helper: Helper, args: &[Value]) {
+        self.effect(Op::Call(helper, args.to_vec()));
+    }
+
+    /// Reads memory as a number.
+    pub fn load(&mut self, width: u8, signed: bool, ptr: Value, offset: i32) -> Value {
+        self.op(Op::Load { width, signed, ptr, offset, ty: Type::I64 })
+    }
+
+    /// Writes memory.
+    pub fn store(&mut self, width: u8, ptr: Value, offset: i32, value: Value) {
+        self.effect(Op::Store { width, ptr, offset, value });
+    }
+
+    /// A pointer so many bytes further.
+    pub fn advance(&mut self, ptr: Value, offset: i32) -> Value {
+        if offset == 0 {
+            return ptr;
+        }
+        let offset = self.constant(offset.into());
+        match self.ty(ptr) {
+            Type::I64 => self.binary(BinOp::Add, ptr, offset),
+            Type::Ptr(_) => self.op(Op::PtrAdd(ptr, offset)),
+        }
+    }
+
+    /// Ends the block: goes on there.
+    pub fn jump(&mut self, block: Block, args: &[Value]) {
+        self.terminate(Terminator::Jump(Edge { block, args: args.to_vec() }));
+    }
+
+    /// Ends the block: goes to `then` when the comparison holds, else to `otherwise`.
+    pub fn branch(&mut self, cond: Cond, left: Value, right: Value, then: Block, otherwise: Block) {
+        self.branch_with(cond, left, right, (then, &[]), (otherwise, &[]));
+    }
+
+    /// [`Builder::branch`] with arguments for the blocks' parameters.
+    pub fn branch_with(
+        &mut self,
+        cond: Cond,
+        left: Value,
+        right: Value,
+        then: (Block, &[Value]),
+        otherwise: (Block, &[Value]),
+    ) {
+        let edge = |(block, args): (Block, &[Value])| Edge { block, args: args.to_vec() };
+        let (then, otherwise) = (edge(then), edge(otherwise));
+        self.terminate(Terminator::Branch { cond, left, right, then, otherwise });
+    }
+
+    /// Ends the block: goes to `body` a bounded number of times, then to `done`.
+    pub fn loop_guard(&mut self, body: Block, done: Block) {
+        let edge = |block| Edge { block, args: vec![] };
+        self.terminate(Terminator::LoopGuard { body: edge(body), done: edge(done) });
+    }
+
+    /// Ends the function.
+    pub fn ret(&mut self, value: Value) {
+        self.terminate(Terminator::Return(value));
+    }
+
+    /// Tells a pointer's null from the rest: goes to `null` when it is, else goes on with it.
+    pub fn check_null(&mut self, ptr: Value, null: Block) -> Value {
+        let found = self.block();
+        let zero = self.constant(0);
+        self.branch(Cond::Eq, ptr, zero, null, found);
+        self.start(found);
+        self.op(Op::NonNull(ptr))
+    }
+
+    /// Assigns a variable.
+    pub fn write(&mut self, variable: Variable, value: Value) {
+        let block = self.current_block();
+        self.states[block.index()].definitions.insert(variable, value);
+    }
+
+    /// A variable's value.
+    pub fn read(&mut self, variable: Variable) -> Value {
+        let block = self.current_block();
+        self.read_in(block, variable)
+    }
+
+    /// A value that [`Builder::define`] will define.
+    pub fn promised(&mut self, ty: Type) -> Value {
+        self.value(ty)
+    }
+
+    /// The operation that makes a value, for a promised one.
+    pub fn define(&mut self, result: Value, op: Op) {
+        self.push(op, Some(result));
+    }
+
+    /// The function without unreachable blocks and needless parameters.
+    pub fn finish(mut self) -> Function {
+        remove_unreachable(&mut self.function);
+        remove_trivial_params(&mut self.function);
+        self.function
+    }
+
+    fn value(&mut self, ty: Type) -> Value {
+        self.function.values.push(ValueData { ty });
+        Value((self.function.values.len() - 1) as u32)
+    }
+
+    /// The block that grows. Code behind a `return` goes to a block that nothing leads to.
+    fn current_block(&mut self) -> Block {
+        match self.current {
+            Some(block) => block,
+            None => {
+                let block = self.block();
+                self.start(block);
+                block
+            }
+        }
+    }
+
+    fn push(&mut self, op: Op, result: Option<Value>) {
+        let block = self.current_block();
+        let inst = InstId(self.function.insts.len() as u32);
+        self.function.insts.push(InstData { op, result, span: self.span });
+        self.function.blocks[block.index()].insts.push(inst);
+    }
+
+    fn terminate(&mut self, terminator: Terminator) {
+        let block = self.current_block();
+        for edge in terminator.edges() {
+            let state = &mut self.states[edge.block.index()];
+            debug_assert!(!state.sealed, "{} is sealed", edge.block);
+            if !state.predecessors.contains(&block) {
+                state.predecessors.push(block);
+            }
+        }
+        let data = &mut self.function.blocks[block.index()];
+        data.terminator = terminator;
+        data.span = self.span;
+        self.states[block.index()].filled = true;
+        self.current = None;
+    }
+
+    fn read_in(&mut self, block: Block, variable: Variable) -> Value {
+        let state = &self.states[block.index()];
+        if let Some(value) = state.definitions.get(&variable) {
+            return *value;
+        }
+        let value = if !state.sealed {
+            let value = self.param(block, self.variables[variable.0 as usize]);
+            self.states[block.index()].incomplete.push((variable, value));
+            value
+        } else {
+            match state.predecessors.as_slice() {
+                [] => self.undefined(block),
+                [only] => self.read_in(*only, variable),
+                _ => {
+                    let value = self.param(block, self.variables[variable.0 as usize]);
+                    // Before the operands are looked up: a loop finds the parameter itself.
+                    self.states[block.index()].definitions.insert(variable, value);
+                    self.pass_to(block, variable);
+                    value
+                }
+            }
+        };
+        self.states[block.index()].definitions.insert(variable, value);
+        value
+    }
+
+    /// Passes a variable's value along every edge to a block that has a new parameter for it.
+    fn pass_to(&mut self, block: Block, variable: Variable) {
+        for predecessor in self.states[block.index()].predecessors.clone() {
+            let value = self.read_in(predecessor, variable);
+            for edge in self.function.blocks[predecessor.index()].terminator.edges_mut() {
+                if edge.block == block {
+                    edge.args.push(value);
+                }
+            }
+        }
+    }
+
+    /// What a variable reads as that was never written: zero. Only dead code and a loop's first
+    /// round before the assignment ask for it.
+    fn undefined(&mut self, block: Block) -> Value {
+        let result = self.value(Type::I64);
+        let inst = InstId(self.function.insts.len() as u32);
+        self.function.insts.push(InstData { op: Op::Const(0), result: Some(result), span: self.span });
+        self.function.blocks[block.index()].insts.insert(0, inst);
+        result
+    }
+}
+
+fn remove_unreachable(function: &mut Function) {
+    let mut reached = HashSet::from([Block(0)]);
+    let mut open = vec![Block(0)];
+    while let Some(block) = open.pop() {
+        for edge in function.block(block).terminator.edges() {
+            if reached.insert(edge.block) {
+                open.push(edge.block);
+            }
+        }
+    }
+    let mut names = HashMap::new();
+    for idx in 0..function.blocks.len() as u32 {
+        if reached.contains(&Block(idx)) {
+            names.insert(Block(idx), Block(names.len() as u32));
+        }
+    }
+    let mut idx = 0;
+    function.blocks.retain(|_| {
+        idx += 1;
+        reached.contains(&Block(idx - 1))
+    });
+    for block in &mut function.blocks {
+        for edge in block.terminator.edges_mut() {
+            edge.block = names[&edge.block];
+        }
+    }
+}
+
+/// Removes parameters that are always the same value; removing one may make others so.
+fn remove_trivial_params(function: &mut Function) {
+    while let Some((block, idx, value)) = trivial_param(function) {
+        let param = function.blocks[block.index()].params.remove(idx);
+        for data in &mut function.blocks {
+            for edge in data.terminator.edges_mut() {
+                if edge.block == block {
+                    edge.args.remove(idx);
+                }
+            }
+        }
+        replace(function, param, value);
+    }
+}
+
+fn trivial_param(function: &Function) -> Option<(Block, usize, Value)> {
+    let mut incoming: HashMap<(Block, usize), Vec<Value>> = HashMap::new();
+    for block in &function.blocks {
+        for edge in block.terminator.edges() {
+            for (idx, &arg) in edge.args.iter().enumerate() {
+                incoming.entry((edge.block, idx)).or_default().push(arg);
+            }
+        }
+    }
+    let blocks = (1..function.blocks.len() as u32).map(Block);
+    blocks
+        .flat_map(|block| function.block(block).params.iter().enumerate().map(move |it| (block, it)))
+        .find_map(|(block, (idx, &param))| {
+            let mut others = incoming.get(&(block, idx))?.iter().filter(|it| **it != param);
+            let first = *others.next()?;
+            others.all(|it| *it == first).then_some((block, idx, first))
+        })
+}
+
+fn replace(function: &mut Function, old: Value, new: Value) {
+    let swap = |value: &mut Value| {
+        if *value == old {
+            *value = new;
+        }
+    };
+    function.insts.iter_mut().for_each(|inst| inst.op.operands_mut(swap));
+    for block in &mut function.blocks {
+        match &mut block.terminator {
+            Terminator::Branch { left, right, .. } => {
+                swap(left);
+                swap(right);
+            }
+            Terminator::Return(value) => swap(value),
+            Terminator::Jump(_) | Terminator::LoopGuard { .. } => {}
+        }
+        for edge in block.terminator.edges_mut() {
+            edge.args.iter_mut().for_each(swap);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Builtins that the program itself carries out: mostly one helper call each.
+
+use super::Body;
+use super::memory::Memory;
+use super::place::Place;
+use crate::helpers::Helper;
+use crate::ir::{BinOp, Cond, Op, Value};
+use crate::target::KernelVersion;
+use lang::Span;
+use lang::attach;
+use lang::builtins::Builtin;
+use lang::hir::{Clock, Expr, ExprKind};
+use lang::probes::{Context, ProbeKind};
+use lang::ty::{Space, StackTy, Ty};
+
+/// `BPF_F_USER_STACK`
+const USER_STACK: i64 = 0x100;
+/// `AF_INET`, `AF_INET6`
+const AF_INET: i64 = 2;
+const AF_INET6: i64 = 10;
+/// Most strings that `join` sends.
+const JOIN_LIMIT: i64 = 16;
+
+impl Body<'_, '_> {
+    /// The value of a builtin that is a scalar.
+    pub fn builtin(&mut self, builtin: Builtin, args: &[Expr], expr: &Expr) -> Value {
+        let span = expr.span;
+        match builtin {
+            Builtin::Pid => self.process_id(),
+            Builtin::Tid => self.thread_id(),
+            Builtin::Uid => {
+                let ids = self.b.call(Helper::GetCurrentUidGid, &[]);
+                self.b.op(Op::Zext(32, ids))
+            }
+            Builtin::Gid => {
+                let ids = self.b.call(Helper::GetCurrentUidGid, &[]);
+                self.b.binary_const(BinOp::LShr, ids, 32)
+            }
+            Builtin::Nsecs => self.nsecs(args, span),
+            Builtin::Elapsed => {
+                let now = self.b.call(Helper::KtimeGetBootNs, &[]);
+                let start = self.constant_data(self.cx.plan.start);
+                self.b.binary(BinOp::Sub, now, start)
+            }
+            Builtin::Cpid => self.constant_data(self.cx.plan.cpid),
+            Builtin::Cpu => self.b.call(Helper::GetSmpProcessorId, &[]),
+            Builtin::Curtask => self.b.call(Helper::GetCurrentTask, &[]),
+            Builtin::Rand => {
+                let number = self.b.call(Helper::GetPrandomU32, &[]);
+                self.b.op(Op::Zext(32, number))
+            }
+            Builtin::Cgroup => self.b.call(Helper::GetCurrentCgroupId, &[]),
+            Builtin::Func => self.function_address(),
+            Builtin::Ctx => self.ctx,
+            Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => match args.last() {
+                Some(arg) => self.scalar(arg),
+                None => self.b.constant(0),
+            },
+            _ => self.not_here(builtin, span),
+        }
+    }
+
+    /// The value of any builtin, in memory.
+    pub fn builtin_into(&mut self, builtin: Builtin, args: &[Expr], expr: &Expr, to: Memory) {
+        match (builtin, &expr.ty) {
+            (Builtin::Comm, _) => {
+                let buffer = self.address(to);
+                let size = self.b.constant(self.cx.size_of(&expr.ty).into());
+                self.b.call_for_effect(Helper::GetCurrentComm, &[buffer, size]);
+            }
+            (Builtin::Str, Ty::Str(capacity)) => self.str_into(args, *capacity, to),
+            (Builtin::Kstack | Builtin::Ustack, Ty::Stack(stack)) => self.stack_into(*stack, to),
+            (Builtin::Func, _) => {
+                let address = self.function_address();
+                self.user_symbol_into(address, to);
+            }
+            (Builtin::Usym, _) => {
+                let address = args.last().map(|it| self.number(it));
+                let address = address.unwrap_or_else(|| self.b.constant(0));
+                self.user_symbol_into(address, to);
+            }
+            (Builtin::Ntop, _) => self.address_into(args, to),
+            (Builtin::Join, Ty::Buf(capacity)) => self.strings_into(args, *capacity, to),
+            _ => {
+                self.not_here(builtin, expr.span);
+            }
+        }
+    }
+
+    fn not_here(&mut self, builtin: Builtin, span: Span) -> Value {
+        self.cx.error(span, format!("`{}` is not supported yet", builtin.name()));
+        self.b.constant(0)
+    }
+
+    fn process_id(&mut self) -> Value {
+        if self.cx.target.pid_namespace.is_some() {
+            return self.namespaced_id(4);
+        }
+        let ids = self.b.call(Helper::GetCurrentPidTgid, &[]);
+        self.b.binary_const(BinOp::LShr, ids, 32)
+    }
+
+    fn thread_id(&mut self) -> Value {
+        if self.cx.target.pid_namespace.is_some() {
+            return self.namespaced_id(0);
+        }
+        let ids = self.b.call(Helper::GetCurrentPidTgid, &[]);
+        self.b.op(Op::Zext(32, ids))
+    }
+
+    /// A member of `struct bpf_pidns_info { u32 pid; u32 tgid; }`; 0 for tasks outside.
+    fn namespaced_id(&mut self, offset: i32) -> Value {
+        let Some(namespace) = self.cx.target.pid_namespace else { return self.b.constant(0) };
+        let info = self.b.slot(8, 8);
+        let info = self.b.op(Op::SlotAddr(info));
+        let (dev, ino) = (self.b.constant(namespace.dev as i64), self.b.constant(namespace.ino as i64));
+        let size = self.b.constant(8);
+        self.b.call_for_effect(Helper::GetNsCurrentPidTgid, &[dev, ino, info, size]);
+        self.b.load(4, false, info, offset)
+    }
+
+    fn nsecs(&mut self, args: &[Expr], span: Span) -> Value {
+        let clock = match args.first().map(|it| &it.kind) {
+            Some(ExprKind::Const(clock)) => *clock,
+            _ => Clock::Boot as i64,
+        };
+        let helper = match clock {
+            it if it == Clock::Monotonic as i64 => Helper::KtimeGetNs,
+            it if it == Clock::Tai as i64 => Helper::KtimeGetTaiNs,
+            _ => Helper::KtimeGetBootNs,
+        };
+        self.call_new(helper, &[], "nsecs", span)
+    }
+
+    /// A u64 that the runtime wrote before loading.
+    fn constant_data(&mut self, offset: Option<u32>) -> Value {
+        let (Some(map), Some(offset)) = (self.cx.plan.globals.rodata, offset) else {
+            return self.b.constant(0);
+        };
+        let ptr = self.b.op(Op::MapValueAddr(map, offset));
+        self.b.load(8, false, ptr, 0)
+    }
+
+    /// The probed function. The kernel knows it where a probe stands at a function's entry;
+    /// elsewhere it is the probed instruction.
+    fn function_address(&mut self) -> Value {
+        let kind = self.kind();
+        let at_entry = self.probe.points.iter().all(|point| match &point.target {
+            attach::Target::Function { offset, .. } => *offset == 0,
+            _ => false,
+        });
+        let known = self.cx.target.kernel >= KernelVersion(5, 15);
+        let traced = kind.context() == Context::BtfArguments;
+        let kernel = matches!(kind, ProbeKind::Kprobe | ProbeKind::Kretprobe);
+        if traced {
+            self.require(Helper::GetFuncIp, "func", self.probe.span);
+        }
+        if traced || (kernel && known && at_entry) {
+            return self.b.call(Helper::GetFuncIp, &[self.ctx]);
+        }
+        if kind.context() == Context::Registers {
+            return self.instruction_pointer();
+        }
+        self.cx.error(self.probe.span, "`func` is not available in this probe");
+        self.b.constant(0)
+    }
+
+    /// u64 address, u64 pid.
+    fn user_symbol_into(&mut self, address: Value, to: Memory) {
+        self.b.store(8, to.ptr, to.offset, address);
+        let pid = self.process_id();
+        self.b.store(8, to.ptr, to.offset + 8, pid);
+    }
+
+    /// The frames' addresses; the helper writes zeros behind the last one. A user stack starts
+    /// with the process it belongs to.
+    fn stack_into(&mut self, stack: StackTy, to: Memory) {
+        let mut frames = to;
+        if stack.user {
+            let pid = self.process_id();
+            self.b.store(8, to.ptr, to.offset, pid);
+            frames = to.at(8);
+        }
+        let buffer = self.address(frames);
+        let size = self.b.constant(8 * i64::from(stack.limit));
+        let flags = self.b.constant(if stack.user { USER_STACK } else { 0 });
+        self.b.call_for_effect(Helper::GetStack, &[self.ctx, buffer, size, flags]);
+    }
+
+    /// `ntop([family,] address)`: u32 family, 16 bytes in network order.
+    fn address_into(&mut self, args: &[Expr], to: Memory) {
+        let (family, address) = match args {
+            [family, address] => (Some(family), address),
+            [address] => (None, address),
+            _ => return self.zero(to, 20),
+        };
+        let size = self.cx.size_of(&address.ty).min(16);
+        let family = match family {
+            Some(family) => self.number(family),
+            None => self.b.constant(if size == 16 { AF_INET6 } else { AF_INET }),
+        };
+        self.b.store(4, to.ptr, to.offset, family);
+        self.zero(to.at(4), 16);
+        if address.ty.is_scalar() {
+            let value = self.number(address);
+            // Integers hold an address as it was read; the language's own addresses are numbers.
+            let value = if address.ty == Ty::Ipv4 { self.b.op(Op::Bswap(32, value)) } else { value };
+            self.b.store(4, to.ptr, to.offset + 4, value);
+        } else {
+            let place = self.place(address);
+            self.copy_bytes(to.at(4), place, size);
+        }
+    }
+
+    fn copy_bytes(&mut self, to: Memory, from: Place, size: u32) {
+        self.copy_place(to, from, &Ty::Array(Box::new(Ty::U8), size));
+    }
+
+    /// `join(argv)`: the strings that an array of pointers points to, one behind the other.
+    fn strings_into(&mut self, args: &[Expr], capacity: u32, to: Memory) {
+        let Some(array) = args.first() else { return self.zero(to, 4 + capacity) };
+        let user = matches!(&array.ty, Ty::Ptr(_, Space::User));
+        let array = self.number(array);
+        // The verifier takes a string's start and length for independent of one another.
+        let longest = self.cx.program.config.max_strlen.min(capacity);
+        self.cx.scratch_slack = self.cx.scratch_slack.max(longest);
+        let data = to.at(4);
+        let start = self.address(data);
+        let (used, idx) = (self.variable_at(0), self.variable_at(0));
+        let [head, read, copy, add, done] = std::array::from_fn(|_| self.b.block());
+        self.b.jump(head, &[]);
+        self.b.start_unsealed(head);
+        let n = self.b.read(idx);
+        let most = self.b.constant(JOIN_LIMIT);
+        self.b.branch(Cond::ULt, n, most, read, done);
+        self.b.start(read);
+        let distance = self.b.binary_const(BinOp::Shl, n, 3);
+        let address = self.b.binary(BinOp::Add, array, distance);
+        let string = self.load(Place::Foreign { address, user }, &Ty::U64);
+        let zero = self.b.constant(0);
+        self.b.branch(Cond::Eq, string, zero, done, copy);
+        self.b.start(copy);
+        let at = self.b.read(used);
+        let fits = self.b.block();
+        let limit = self.b.constant(capacity.into());
+        self.b.branch(Cond::ULt, at, limit, fits, done);
+        self.b.start(fits);
+        let limit = self.b.constant(capacity.into());
+        let left = self.b.binary(BinOp::Sub, limit, at);
+        let (whole, size) = self.b.block_with_number();
+        let longest = self.b.constant(longest.into());
+        self.b.branch_with(Cond::UGt, left, longest, (whole, &[longest]), (whole, &[left]));
+        self.b.start(whole);
+        let target = self.b.op(Op::PtrAdd(start, at));
+        let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
+        let length = self.b.call(helper, &[target, size, string]);
+        let limit = self.b.constant(capacity.into());
+        self.b.branch(Cond::ULe, length, limit, add, done);
+        self.b.start(add);
+        let sum = self.b.binary(BinOp::Add, at, length);
+        self.b.write(used, sum);
+        let next = self.b.binary_const(BinOp::Add, n, 1);
+        self.b.write(idx, next);
+        self.b.jump(head, &[]);
+        self.b.seal(head);
+        self.b.start(done);
+        let total = self.b.read(used);
+        self.b.store(4, to.ptr, to.offset, total);
+    }
+
+    fn variable_at(&mut self, start: i64) -> super::Variable {
+        let variable = self.b.variable(crate::ir::Type::I64);
+        let start = self.b.constant(start);
+        self.b.write(variable, start);
+        variable
+    }
+}

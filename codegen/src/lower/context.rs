@@ -1,0 +1,105 @@
+//! The probe's context: registers, typed arguments.
+//!
+//! Register offsets are those of `struct pt_regs` (x86-64: `arch/x86/include/asm/ptrace.h`, where
+//! `r15` comes first and `ss` last) and `struct user_pt_regs` (arm64: `uapi/asm/ptrace.h`, x0…x30,
+//! sp, pc). Arguments are assigned by the System V ABI and by AAPCS64.
+
+use super::Body;
+use super::memory::Memory;
+use super::place::Place;
+use crate::ir::Value;
+use crate::target::Arch;
+use lang::Span;
+use lang::probes::ProbeKind;
+use lang::ty::Ty;
+
+/// Where the registers of a machine are in the context.
+struct Registers {
+    /// Those that hold the first arguments.
+    arguments: &'static [i32],
+    result: i32,
+    stack: i32,
+    instruction: i32,
+    /// Bytes between the stack pointer at a function's entry and its first stack argument.
+    stack_arguments: i32,
+    /// How far the instruction pointer is behind a kprobe when its program runs.
+    breakpoint: i32,
+}
+
+/// rdi, rsi, rdx, rcx, r8, r9.
+const X86_64: Registers = Registers {
+    arguments: &[112, 104, 96, 88, 72, 64],
+    result: 80,
+    stack: 152,
+    instruction: 128,
+    stack_arguments: 8,
+    breakpoint: 1,
+};
+
+/// x0 to x7.
+const AARCH64: Registers = Registers {
+    arguments: &[0, 8, 16, 24, 32, 40, 48, 56],
+    result: 0,
+    stack: 248,
+    instruction: 256,
+    stack_arguments: 0,
+    breakpoint: 0,
+};
+
+impl Body<'_, '_> {
+    fn registers(&self) -> &'static Registers {
+        match self.cx.target.arch {
+            Arch::X86_64 => &X86_64,
+            Arch::Aarch64 => &AARCH64,
+        }
+    }
+
+    /// `argN` of a kprobe or uprobe: a register, or behind the last one a word of the stack.
+    pub fn register(&mut self, idx: u32, span: Span) -> Value {
+        let registers = self.registers();
+        if let Some(&offset) = registers.arguments.get(idx as usize) {
+            return self.b.load(8, false, self.ctx, offset);
+        }
+        let behind = idx as i64 - registers.arguments.len() as i64;
+        if behind > 64 {
+            self.cx.error(span, format!("`arg{idx}` is not supported, no function has that many arguments"));
+            return self.b.constant(0);
+        }
+        let stack = self.b.load(8, false, self.ctx, registers.stack);
+        let address = self.b.advance(stack, registers.stack_arguments + 8 * behind as i32);
+        let user = matches!(self.kind(), ProbeKind::Uprobe | ProbeKind::Uretprobe);
+        self.load(Place::Foreign { address, user }, &Ty::U64)
+    }
+
+    /// `retval` of a kretprobe or uretprobe.
+    pub fn return_register(&mut self) -> Value {
+        let offset = self.registers().result;
+        self.b.load(8, false, self.ctx, offset)
+    }
+
+    /// The address of the probed instruction.
+    pub fn instruction_pointer(&mut self) -> Value {
+        let registers = self.registers();
+        let ip = self.b.load(8, false, self.ctx, registers.instruction);
+        match self.kind() {
+            ProbeKind::Kprobe => self.b.advance(ip, -registers.breakpoint),
+            _ => ip,
+        }
+    }
+
+    /// A slot of a BTF-typed context. Pointers come out as plain numbers, because the verifier
+    /// forbids arithmetic on typed ones and believes that they are never null.
+    pub fn argument(&mut self, idx: u32, ty: &Ty) -> Value {
+        let slot = self.b.load(8, false, self.ctx, 8 * idx as i32);
+        match ty {
+            Ty::Ptr(..) => self.launder(slot),
+            // The kernel passes narrow integers as they come, the upper bits may be anything.
+            _ => self.extend(slot, self.int_ty(ty)),
+        }
+    }
+
+    /// The context as memory.
+    pub fn context_memory(&self) -> Memory {
+        Memory { ptr: self.ctx, offset: 0, align: 8 }
+    }
+}

@@ -1,0 +1,424 @@
+//! Script maps: keys, reading, writing, adding, removing, counting.
+
+use super::Body;
+use super::memory::Memory;
+use super::place::Place as Found;
+use crate::helpers::Helper;
+use crate::ir::{self, BinOp, Block, Cond, Function, Map, Op, Region, Type, Value};
+use crate::storage::{Entry, Place};
+use lang::Span;
+use lang::hir::{Expr, ExprKind, MapId, MapOp, Program};
+use lang::ty::{IntTy, Ty};
+
+/// `BPF_ANY`: insert or replace.
+const ANY: i64 = 0;
+/// `BPF_NOEXIST`: insert only.
+const NO_EXIST: i64 = 1;
+/// What inserting gives when another CPU was faster.
+const EEXIST: i64 = -17;
+
+/// Where an integer of a script map is, for an addition.
+struct Counter {
+    ptr: Value,
+    offset: i32,
+}
+
+impl Body<'_, '_> {
+    pub(super) fn entry(&self, map: MapId) -> Entry {
+        self.cx.plan.entries[map.0 as usize]
+    }
+
+    fn value_ty(&self, map: MapId) -> Ty {
+        self.cx.program.maps[map.0 as usize].value.clone()
+    }
+
+    /// The address of a key in memory. Values that are in own memory already stay there.
+    pub fn key(&mut self, key: Option<&Expr>) -> Value {
+        let Some(key) = key else {
+            // The only entry of an array.
+            let memory = self.allocate(4);
+            let zero = self.b.constant(0);
+            self.b.store(4, memory.ptr, memory.offset, zero);
+            return self.address(memory);
+        };
+        let memory = match &key.kind {
+            _ if key.ty.is_scalar() => self.key_memory(key),
+            ExprKind::Local(_) => match self.place(key) {
+                Found::Own(memory) if !self.is_context(memory) => memory,
+                place => self.materialise(place, &key.ty),
+            },
+            _ => self.key_memory(key),
+        };
+        self.address(memory)
+    }
+
+    fn key_memory(&mut self, key: &Expr) -> Memory {
+        let memory = self.allocate_for(&key.ty);
+        self.lower_into(key, memory);
+        memory
+    }
+
+    /// A look-up; the result may be null.
+    pub fn look_up(&mut self, map: Map, key: Value) -> Value {
+        let map = self.b.op(Op::MapAddr(map));
+        self.b.call(Helper::MapLookupElem, &[map, key])
+    }
+
+    /// A scalar entry's value; 0 when there is none.
+    pub fn map_value(&mut self, map: MapId, key: Option<&Expr>, ty: &Ty) -> Value {
+        match self.entry(map).place {
+            Place::Global { offset, .. } => {
+                let ptr = self.bss(offset);
+                self.load(Found::Own(Memory { ptr, offset: 0, align: 8 }), ty)
+            }
+            Place::Keyed { map, .. } | Place::PerCpuScalar(map) => {
+                let key = self.key(key);
+                let entry = self.look_up(map, key);
+                let (done, value) = self.b.block_with_number();
+                let found = self.b.block();
+                let zero = self.b.constant(0);
+                self.b.branch_with(Cond::Eq, entry, zero, (done, &[zero]), (found, &[]));
+                self.b.start(found);
+                let ptr = self.b.op(Op::NonNull(entry));
+                let loaded = self.load(Found::Own(Memory { ptr, offset: 0, align: 8 }), ty);
+                self.b.jump(done, &[loaded]);
+                self.b.start(done);
+                value
+            }
+        }
+    }
+
+    /// Where an entry's value is; zero bytes when there is no such entry.
+    pub fn map_place(&mut self, map: MapId, key: Option<&Expr>) -> Memory {
+        let place = self.entry(map).place;
+        let ptr = match place {
+            Place::Global { offset, .. } => self.bss(offset),
+            Place::Keyed { map, .. } | Place::PerCpuScalar(map) => {
+                let key = self.key(key);
+                let entry = self.look_up(map, key);
+                let done = self.b.block();
+                let found = self.b.param(done, Type::Ptr(Region::MapValue));
+                let missing = self.b.block();
+                let ptr = self.b.check_null(entry, missing);
+                self.b.jump(done, &[ptr]);
+                self.b.start(missing);
+                let zeros = self.zeros();
+                self.b.jump(done, &[zeros]);
+                self.b.start(done);
+                found
+            }
+        };
+        Memory { ptr, offset: 0, align: 8 }
+    }
+
+    /// `@m[k] = v`
+    pub fn set_map(&mut self, map: MapId, key: Option<&Expr>, value: &Expr) {
+        let entry = self.entry(map);
+        match entry.place {
+            Place::Global { offset, set } => {
+                let ptr = self.bss(offset);
+                let memory = Memory { ptr, offset: 0, align: 8 };
+                if value.ty.is_scalar() || !mentions(value, map) {
+                    self.lower_into(value, memory);
+                } else {
+                    let temporary = self.key_memory(value);
+                    self.copy(memory, temporary, self.cx.size_of(&value.ty));
+                }
+                self.mark_set(set);
+            }
+            Place::Keyed { map, .. } | Place::PerCpuScalar(map) => {
+                let value = self.value_address(value);
+                let key = self.key(key);
+                let result = self.update(map, key, value, ANY);
+                self.count_refusal(result, entry.full);
+            }
+        }
+    }
+
+    fn value_address(&mut self, value: &Expr) -> Value {
+        self.key(Some(value))
+    }
+
+    fn mark_set(&mut self, set: u32) {
+        let one = self.b.constant(1);
+        let ptr = self.bss(set);
+        self.b.store(1, ptr, 0, one);
+    }
+
+    fn update(&mut self, map: Map, key: Value, value: Value, flags: i64) -> Value {
+        let map = self.b.op(Op::MapAddr(map));
+        let flags = self.b.constant(flags);
+        self.b.call(Helper::MapUpdateElem, &[map, key, value, flags])
+    }
+
+    /// Counts an update that the kernel refused.
+    fn count_refusal(&mut self, result: Value, full: Option<u32>) {
+        let (refused, done) = (self.b.block(), self.b.block());
+        let zero = self.b.constant(0);
+        self.b.branch(Cond::Eq, result, zero, done, refused);
+        self.b.start(refused);
+        self.count(full);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+    }
+
+    /// Adds 1 to a counter of `.bss`.
+    pub fn count(&mut self, counter: Option<u32>) {
+        let Some(counter) = counter else { return };
+        let ptr = self.bss(counter);
+        let value = self.b.constant(1);
+        self.b.effect(Op::AtomicAdd { width: 8, ptr, offset: 0, value, fetch: false });
+    }
+
+    /// `@m[k] += v` as one atomic addition. The result is the new value (`Some(true)`), the old
+    /// one (`Some(false)`) or of no meaning (`None`).
+    pub fn add_to_map(&mut self, map: MapId, key: Option<&Expr>, by: Value, prefix: Option<bool>) -> Value {
+        let entry = self.entry(map);
+        let int = self.int_ty(&self.value_ty(map));
+        match entry.place {
+            Place::Global { offset, set } => {
+                let ptr = self.bss(offset);
+                let result = self.add(Counter { ptr, offset: 0 }, int, by, prefix);
+                self.mark_set(set);
+                result
+            }
+            Place::Keyed { map, .. } | Place::PerCpuScalar(map) => {
+                let key = self.key(key);
+                self.add_keyed(map, entry, key, int, by, prefix)
+            }
+        }
+    }
+
+    fn add_keyed(
+        &mut self,
+        map: Map,
+        entry: Entry,
+        key: Value,
+        int: IntTy,
+        by: Value,
+        prefix: Option<bool>,
+    ) -> Value {
+        let (done, result) = self.b.block_with_number();
+        let [missing, lost, exists, inserted] = std::array::from_fn(|_| self.b.block());
+        let found = self.look_up(map, key);
+        let ptr = self.b.check_null(found, missing);
+        let value = self.add(Counter { ptr, offset: 0 }, int, by, prefix);
+        self.b.jump(done, &[value]);
+
+        self.b.start(missing);
+        let first = self.allocate(8);
+        self.b.store(int.size, first.ptr, first.offset, by);
+        let first = self.address(first);
+        let status = self.update(map, key, first, NO_EXIST);
+        let zero = self.b.constant(0);
+        let refused = self.b.block();
+        self.b.branch(Cond::Eq, status, zero, inserted, refused);
+        self.b.start(refused);
+        let eexist = self.b.constant(EEXIST);
+        self.b.branch(Cond::Eq, status, eexist, exists, lost);
+
+        self.b.start(exists);
+        let found = self.look_up(map, key);
+        let ptr = self.b.check_null(found, lost);
+        let value = self.add(Counter { ptr, offset: 0 }, int, by, prefix);
+        self.b.jump(done, &[value]);
+
+        self.b.start(lost);
+        self.count(entry.full);
+        self.b.jump(inserted, &[]);
+        self.b.start(inserted);
+        let value = if prefix == Some(true) { by } else { self.b.constant(0) };
+        self.b.jump(done, &[value]);
+        self.b.start(done);
+        result
+    }
+
+    /// Adds to an integer in memory. Integers of 1 and 2 bytes have no atomic instruction.
+    fn add(&mut self, counter: Counter, int: IntTy, by: Value, prefix: Option<bool>) -> Value {
+        let Counter { ptr, offset } = counter;
+        let atomic = int.size >= 4;
+        let fetch = prefix.is_some() && self.cx.target.kernel >= crate::target::KernelVersion(5, 12);
+        if atomic && prefix.is_none() {
+            self.b.effect(Op::AtomicAdd { width: int.size, ptr, offset, value: by, fetch: false });
+            return by;
+        }
+        let old = if atomic && fetch {
+            self.b.op(Op::AtomicAdd { width: int.size, ptr, offset, value: by, fetch: true })
+        } else {
+            // Without the fetching instruction the value given may be another CPU's as well; the
+            // addition itself is exact.
+            let old = self.b.load(int.size, int.signed, ptr, offset);
+            if atomic {
+                self.b.effect(Op::AtomicAdd { width: int.size, ptr, offset, value: by, fetch: false });
+            } else {
+                let new = self.b.binary(BinOp::Add, old, by);
+                self.b.store(int.size, ptr, offset, new);
+            }
+            old
+        };
+        let value = if prefix == Some(true) { self.b.binary(BinOp::Add, old, by) } else { old };
+        self.extend(value, int)
+    }
+
+    /// The entry of a per-CPU aggregation on this CPU, inserted when it is missing. Goes to
+    /// `lost` when that fails.
+    pub fn aggregation_entry(&mut self, map: MapId, key: Option<&Expr>, lost: Block) -> Value {
+        let value_size = self.cx.size_of(&self.value_ty(map));
+        match self.entry(map).place {
+            // Maps that aggregate are never kept in `.bss`.
+            Place::Global { offset, .. } => self.bss(offset),
+            Place::PerCpuScalar(map) => {
+                let key = self.key(None);
+                let entry = self.look_up(map, key);
+                let ptr = self.b.check_null(entry, lost);
+                let one = self.b.constant(1);
+                self.b.store(8, ptr, value_size as i32, one);
+                ptr
+            }
+            Place::Keyed { map, .. } => {
+                let key = self.key(key);
+                let done = self.b.block();
+                let result = self.b.param(done, Type::Ptr(Region::MapValue));
+                let missing = self.b.block();
+                let entry = self.look_up(map, key);
+                let ptr = self.b.check_null(entry, missing);
+                self.b.jump(done, &[ptr]);
+                self.b.start(missing);
+                let zeros = self.zeros();
+                self.update(map, key, zeros, NO_EXIST);
+                let entry = self.look_up(map, key);
+                let ptr = self.b.check_null(entry, lost);
+                self.b.jump(done, &[ptr]);
+                self.b.start(done);
+                result
+            }
+        }
+    }
+
+    /// `has_key`, `delete`, `len`
+    pub fn map_op(&mut self, op: MapOp, map: MapId, key: Option<&Expr>, span: Span) -> Value {
+        match (self.entry(map).place, op) {
+            (Place::Global { set, .. }, MapOp::HasKey | MapOp::Len) => {
+                let ptr = self.bss(set);
+                self.b.load(1, false, ptr, 0)
+            }
+            (Place::Global { offset, set }, MapOp::Delete) => self.delete_scalar(map, offset, set),
+            (Place::PerCpuScalar(kernel_map), op) => self.scalar_aggregation_op(map, kernel_map, op, span),
+            (Place::Keyed { map, .. }, MapOp::HasKey) => {
+                let key = self.key(key);
+                let entry = self.look_up(map, key);
+                self.is_found(entry)
+            }
+            (Place::Keyed { map, .. }, MapOp::Delete) => {
+                let key = self.key(key);
+                let map = self.b.op(Op::MapAddr(map));
+                let status = self.b.call(Helper::MapDeleteElem, &[map, key]);
+                let zero = self.b.constant(0);
+                self.b.op(Op::Compare(Cond::Eq, status, zero))
+            }
+            (Place::Keyed { map, .. }, MapOp::Len) => self.entries(map, span),
+        }
+    }
+
+    fn is_found(&mut self, entry: Value) -> Value {
+        let (done, value) = self.b.block_with_number();
+        let (zero, one) = (self.b.constant(0), self.b.constant(1));
+        self.b.branch_with(Cond::Ne, entry, zero, (done, &[one]), (done, &[zero]));
+        self.b.start(done);
+        value
+    }
+
+    fn delete_scalar(&mut self, map: MapId, offset: u32, set: u32) -> Value {
+        let set = self.bss(set);
+        let was = self.b.load(1, false, set, 0);
+        let ptr = self.bss(offset);
+        let size = self.cx.size_of(&self.value_ty(map));
+        self.zero(Memory { ptr, offset: 0, align: 8 }, size);
+        let zero = self.b.constant(0);
+        self.b.store(1, set, 0, zero);
+        was
+    }
+
+    /// A scalar aggregation has a value when any CPU's word behind it says so.
+    fn scalar_aggregation_op(&mut self, map: MapId, kernel_map: Map, op: MapOp, span: Span) -> Value {
+        let size = self.cx.size_of(&self.value_ty(map));
+        let any = self.b.variable(Type::I64);
+        let zero = self.b.constant(0);
+        self.b.write(any, zero);
+        self.each_cpu(kernel_map, None, span, |body, ptr| {
+            let set = body.b.load(8, false, ptr, size as i32);
+            let before = body.b.read(any);
+            let after = body.b.binary(BinOp::Or, before, set);
+            body.b.write(any, after);
+            if op == MapOp::Delete {
+                body.zero(Memory { ptr, offset: 0, align: 8 }, size + 8);
+            }
+        });
+        self.b.read(any)
+    }
+
+    /// The kernel counts the entries while it visits them; the visitor has nothing to do.
+    fn entries(&mut self, map: Map, span: Span) -> Value {
+        self.require(Helper::ForEachMapElem, "len", span);
+        let n_probes = self.cx.program.probes.len() as u32;
+        let visitor = *self.cx.visitor.get_or_insert(ir::Func(n_probes));
+        let map = self.b.op(Op::MapAddr(map));
+        let visitor = self.b.op(Op::FuncAddr(visitor));
+        let zero = self.b.constant(0);
+        self.b.call(Helper::ForEachMapElem, &[map, visitor, zero, zero])
+    }
+
+    /// Runs `f` on the values that each CPU has of an entry.
+    pub fn each_cpu(&mut self, map: Map, key: Option<&Expr>, span: Span, f: impl FnOnce(&mut Self, Value)) {
+        self.require(Helper::MapLookupPercpuElem, "reading an aggregation", span);
+        let key = self.key(key);
+        let cpu = self.b.variable(Type::I64);
+        let zero = self.b.constant(0);
+        self.b.write(cpu, zero);
+        let [head, body, done] = std::array::from_fn(|_| self.b.block());
+        self.b.jump(head, &[]);
+        self.b.start_unsealed(head);
+        self.bound_loop(cpu, body, done);
+        self.b.start(body);
+        let map = self.b.op(Op::MapAddr(map));
+        let index = self.b.read(cpu);
+        let entry = self.b.call(Helper::MapLookupPercpuElem, &[map, key, index]);
+        let ptr = self.b.check_null(entry, done);
+        f(self, ptr);
+        let index = self.b.read(cpu);
+        let next = self.b.binary_const(BinOp::Add, index, 1);
+        self.b.write(cpu, next);
+        self.b.jump(head, &[]);
+        self.b.seal(head);
+        self.b.start(done);
+    }
+
+    /// The loop over CPUs ends where the kernel has no more; this is only the verifier's bound.
+    fn bound_loop(&mut self, cpu: super::Variable, body: Block, done: Block) {
+        if self.has_loop_guard() {
+            return self.b.loop_guard(body, done);
+        }
+        let index = self.b.read(cpu);
+        let most = self.b.constant(1024);
+        self.b.branch(Cond::ULt, index, most, body, done);
+    }
+}
+
+/// The callback that counts: it lets the visit of a map's entries go on.
+pub fn visitor(program: &Program) -> Function {
+    let span = program.probes.first().map_or(Span::default(), |it| it.span);
+    let mut builder = super::Builder::new("visit_entry".to_owned(), None, vec![], span);
+    builder.start_entry();
+    let go_on = builder.constant(0);
+    builder.ret(go_on);
+    builder.finish()
+}
+
+/// Whether evaluating an expression reads a map.
+fn mentions(expr: &Expr, map: MapId) -> bool {
+    let mut found = false;
+    crate::visit::each_part(expr, &mut |it| {
+        found |= matches!(&it.kind, ExprKind::Map { map: other, .. } if *other == map);
+    });
+    found
+}

@@ -1,0 +1,84 @@
+//! Which programs may interrupt which. A probe comes in; out goes its class: programs of one
+//! class never run nested on one CPU, so they may share scratch memory and may update per-CPU
+//! values without atomic instructions.
+//!
+//! Invariant: the runtime attaches each probe type by the program type assumed here, `begin` runs
+//! before anything is attached and `end` after everything is detached.
+
+use crate::storage::Place;
+use crate::target::{KernelVersion, Target};
+use crate::visit;
+use lang::hir::{self, MapId, Probe, StmtKind};
+use lang::probes::ProbeKind;
+
+/// A class of programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Nesting {
+    /// Runs while nothing else is attached.
+    Alone,
+    /// kprobe, tracepoint and perf event programs: the kernel runs at most one of all of them on
+    /// a CPU at a time (`bpf_prog_active`).
+    Exclusive,
+    /// A program of raw tracepoint or fentry kind never nests with itself, but with all others.
+    Itself(usize),
+    /// Packet programs: run in one softirq at a time.
+    Softirq,
+    /// May be interrupted by anything, another run of itself included.
+    Preemptible(usize),
+}
+
+impl Nesting {
+    /// The class of the probe of that index.
+    pub fn of(probe: &Probe, idx: usize, target: &Target) -> Nesting {
+        let Some(point) = probe.points.first() else { return Nesting::Alone };
+        match point.kind {
+            ProbeKind::Begin | ProbeKind::End => Nesting::Alone,
+            ProbeKind::Tracepoint
+            | ProbeKind::Kprobe
+            | ProbeKind::Kretprobe
+            | ProbeKind::Interval
+            | ProbeKind::Profile => Nesting::Exclusive,
+            // Linux 6.2 made raw tracepoint programs skip nested runs.
+            ProbeKind::RawTracepoint if target.kernel >= KernelVersion(6, 2) => Nesting::Itself(idx),
+            // Each target of a trampoline is a program of its own, with its own guard.
+            ProbeKind::Fentry | ProbeKind::Fexit if probe.points.len() == 1 => Nesting::Itself(idx),
+            ProbeKind::RawTracepoint | ProbeKind::Fentry | ProbeKind::Fexit => Nesting::Preemptible(idx),
+            ProbeKind::Uprobe | ProbeKind::Uretprobe => Nesting::Preemptible(idx),
+            ProbeKind::Xdp => Nesting::Softirq,
+        }
+    }
+
+    fn is_preemptible(self) -> bool {
+        matches!(self, Nesting::Preemptible(_))
+    }
+}
+
+/// Whether updates of a per-CPU map must be atomic: something that updates it too may come
+/// between a load and its store.
+pub fn needs_atomic(program: &hir::Program, target: &Target, map: MapId, place: Place) -> bool {
+    if matches!(place, Place::Global { .. } | Place::Keyed { per_cpu: false, .. }) {
+        return true;
+    }
+    let mut seen = None;
+    for (idx, probe) in program.probes.iter().enumerate() {
+        let nesting = Nesting::of(probe, idx, target);
+        if nesting == Nesting::Alone || !updates(probe, map) {
+            continue;
+        }
+        if nesting.is_preemptible() || seen.is_some_and(|it| it != nesting) {
+            return true;
+        }
+        seen = Some(nesting);
+    }
+    false
+}
+
+fn updates(probe: &Probe, map: MapId) -> bool {
+    let mut found = false;
+    visit::each_stmt(
+        &probe.body,
+        &mut |stmt| found |= matches!(&stmt.kind, StmtKind::Aggregate { map: it, .. } if *it == map),
+        &mut |_| {},
+    );
+    found
+}

@@ -1,0 +1,289 @@
+//! Strings: reading them from memory, comparing them.
+
+use super::Body;
+use super::memory::{Memory, chunks, number};
+use super::place::Place;
+use crate::helpers::Helper;
+use crate::ir::{BinOp, Block, Cond, Op, Region, Type, Value};
+use lang::hir::Expr;
+use lang::ty::{Space, Ty};
+
+/// Up to this many bytes are zeroed in advance by stores, or compared without a loop.
+const INLINE: u32 = 64;
+
+impl Body<'_, '_> {
+    /// Copies a NUL-terminated string to `capacity` bytes, zero behind the NUL. A string that is
+    /// longer fills all bytes; one that cannot be read is empty.
+    pub fn read_string(&mut self, to: Memory, capacity: u32, address: Value, user: bool) {
+        let size = self.b.constant(capacity.into());
+        self.read_string_up_to(to, capacity, address, user, size);
+    }
+
+    /// [`Body::read_string`] of at most `size` bytes, a number from 1 to `capacity`.
+    fn read_string_up_to(&mut self, to: Memory, capacity: u32, address: Value, user: bool, size: Value) {
+        if capacity <= INLINE {
+            self.zero(to, capacity);
+            self.read_string_dirty(to, address, user, size);
+            return;
+        }
+        if self.scratch != Some(to.ptr) {
+            let temporary = self.allocate(capacity);
+            self.read_string_up_to(temporary, capacity, address, user, size);
+            return self.copy(to, temporary, capacity);
+        }
+        let used = self.read_string_dirty(to, address, user, size);
+        self.zero_tail(to, capacity, used);
+    }
+
+    /// Zeroes what is behind the first `used` bytes. The verifier takes the distance and the
+    /// length for independent, so it believes that up to `capacity` bytes behind the string are
+    /// written too: scratch memory has them at its end.
+    fn zero_tail(&mut self, to: Memory, capacity: u32, used: Value) {
+        self.cx.scratch_slack = self.cx.scratch_slack.max(capacity);
+        let (short, done) = (self.b.block(), self.b.block());
+        let limit = self.b.constant(capacity.into());
+        // A negative result, after which the kernel has zeroed all, is a large number here.
+        self.b.branch(Cond::ULt, used, limit, short, done);
+        self.b.start(short);
+        let start = self.address(to);
+        let tail = self.b.op(Op::PtrAdd(start, used));
+        let limit = self.b.constant(capacity.into());
+        let left = self.b.binary(BinOp::Sub, limit, used);
+        let zeros = self.zeros();
+        self.b.call_for_effect(Helper::ProbeReadKernel, &[tail, left, zeros]);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+    }
+
+    /// Copies a NUL-terminated string and leaves what is behind it as it was. Gives the helper's
+    /// result: the bytes used with the NUL, or a negative number.
+    ///
+    /// The helper always ends in a NUL; when it used all bytes, the last one is read again, so
+    /// that a string that was cut has no NUL in its capacity and can be told from one that fits.
+    pub fn read_string_dirty(&mut self, to: Memory, address: Value, user: bool, size: Value) -> Value {
+        let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
+        let start = self.address(to);
+        let used = self.b.call(helper, &[start, size, address]);
+        let Some(capacity) = self.b.as_const(size) else { return used };
+        let (full, done) = (self.b.block(), self.b.block());
+        let size = self.b.constant(capacity);
+        self.b.branch(Cond::Eq, used, size, full, done);
+        self.b.start(full);
+        let last = self.b.advance(address, capacity as i32 - 1);
+        self.probe_read(to.at(capacity as u32 - 1), 1, last, user);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+        used
+    }
+
+    /// `str(pointer[, limit])`
+    pub fn str_into(&mut self, args: &[Expr], capacity: u32, to: Memory) {
+        let Some((source, limit)) = args.split_first() else { return self.zero(to, capacity) };
+        let (address, user) = self.string_source(source);
+        let size = self.string_size(limit.first(), capacity);
+        self.read_string_up_to(to, capacity, address, user, size);
+    }
+
+    /// `str(pointer[, limit])` without regard to what is behind the NUL; gives the bytes used.
+    pub fn str_dirty_into(&mut self, args: &[Expr], capacity: u32, to: Memory) -> Value {
+        let Some((source, limit)) = args.split_first() else { return self.b.constant(0) };
+        let (address, user) = self.string_source(source);
+        let size = self.string_size(limit.first(), capacity);
+        self.read_string_dirty(to, address, user, size)
+    }
+
+    fn string_source(&mut self, source: &Expr) -> (Value, bool) {
+        if source.ty.is_scalar() {
+            return (self.scalar(source), matches!(source.ty, Ty::Ptr(_, Space::User)));
+        }
+        let place = self.place(source);
+        self.foreign(place)
+    }
+
+    /// How many bytes are copied at most, the NUL included: bounded for the verifier.
+    fn string_size(&mut self, limit: Option<&Expr>, capacity: u32) -> Value {
+        let Some(limit) = limit else { return self.b.constant(capacity.into()) };
+        let characters = self.number(limit);
+        if let Some(characters) = self.b.as_const(characters) {
+            return self.b.constant(characters.saturating_add(1).clamp(1, capacity.into()));
+        }
+        let (bounded, size) = self.b.block_with_number();
+        let wanted = self.b.binary_const(BinOp::Add, characters, 1);
+        let capacity = self.b.constant(capacity.into());
+        let inside = self.b.block();
+        self.b.branch_with(Cond::UGt, wanted, capacity, (bounded, &[capacity]), (inside, &[]));
+        self.b.start(inside);
+        let (zero, one) = (self.b.constant(0), self.b.constant(1));
+        self.b.branch_with(Cond::Eq, wanted, zero, (bounded, &[one]), (bounded, &[wanted]));
+        self.b.start(bounded);
+        size
+    }
+
+    /// Compares two values that are not scalars: goes to `differ`, or on when they are equal.
+    pub fn compare_memory(&mut self, left: &Expr, right: &Expr, differ: Block) {
+        let string = matches!((&left.ty, &right.ty), (Ty::Str(_), Ty::Str(_)));
+        let size = self.cx.size_of(&left.ty).min(self.cx.size_of(&right.ty));
+        let (a, b) = (self.place(left), self.place(right));
+        match (a, b) {
+            (Place::Bytes(bytes), place) | (place, Place::Bytes(bytes)) => {
+                let ty = if matches!(left.kind, lang::hir::ExprKind::Str(_) | lang::hir::ExprKind::Bytes(_)) {
+                    &right.ty
+                } else {
+                    &left.ty
+                };
+                let memory = self.materialise(place, ty);
+                let mut bytes = bytes;
+                if string {
+                    bytes.push(0);
+                    bytes.truncate(size as usize);
+                } else {
+                    bytes.resize(size as usize, 0);
+                }
+                self.compare_bytes(memory, &bytes, differ);
+            }
+            (a, b) => {
+                let (a, b) = (self.materialise(a, &left.ty), self.materialise(b, &right.ty));
+                self.compare_words(a, b, size, string, differ);
+            }
+        }
+    }
+
+    fn compare_bytes(&mut self, memory: Memory, bytes: &[u8], differ: Block) {
+        for (at, width) in chunks(bytes.len() as u32, memory.align) {
+            let (at, end) = (at as usize, at as usize + usize::from(width));
+            let expected = number(&bytes[at..end]);
+            let value = self.b.load(width, false, memory.ptr, memory.offset + at as i32);
+            let expected = self.b.constant(expected);
+            self.go_on_if_equal(value, expected, differ);
+        }
+    }
+
+    fn go_on_if_equal(&mut self, left: Value, right: Value, differ: Block) {
+        let same = self.b.block();
+        self.b.branch(Cond::Eq, left, right, same, differ);
+        self.b.start(same);
+    }
+
+    /// Both have zero padding and tails, so equal values are equal words.
+    fn compare_words(&mut self, a: Memory, b: Memory, size: u32, string: bool, differ: Block) {
+        let align = a.align.min(b.align);
+        if size <= INLINE || align < 8 {
+            for (at, width) in chunks(size, align) {
+                let left = self.b.load(width, false, a.ptr, a.offset + at as i32);
+                let right = self.b.load(width, false, b.ptr, b.offset + at as i32);
+                self.go_on_if_equal(left, right, differ);
+            }
+            return;
+        }
+        let whole = size & !7;
+        self.compare_loop(a, b, whole, string, differ);
+        self.compare_words(a.at(whole), b.at(whole), size - whole, string, differ);
+    }
+
+    /// Compares `size` bytes in a loop over words. Where both strings have a word of zeros they
+    /// have ended.
+    fn compare_loop(&mut self, a: Memory, b: Memory, size: u32, string: bool, differ: Block) {
+        let (a, b) = (self.address(a), self.address(b));
+        let [head, body, same, next, done] = std::array::from_fn(|_| self.b.block());
+        let at = self.b.param(head, Type::I64);
+        let zero = self.b.constant(0);
+        self.b.jump(head, &[zero]);
+        self.b.start_unsealed(head);
+        let end = self.b.constant(size.into());
+        self.b.branch(Cond::ULt, at, end, body, done);
+        self.b.start(body);
+        let (left, right) = (self.b.op(Op::PtrAdd(a, at)), self.b.op(Op::PtrAdd(b, at)));
+        let (left, right) = (self.b.load(8, false, left, 0), self.b.load(8, false, right, 0));
+        self.b.branch(Cond::Eq, left, right, same, differ);
+        self.b.start(same);
+        if string {
+            let zero = self.b.constant(0);
+            self.b.branch(Cond::Eq, left, zero, done, next);
+        } else {
+            self.b.jump(next, &[]);
+        }
+        self.b.start(next);
+        let following = self.b.binary_const(BinOp::Add, at, 8);
+        self.b.jump(head, &[following]);
+        self.b.seal(head);
+        self.b.start(done);
+    }
+
+    /// `cast` between strings, tuples and the like: to another type, straight into memory.
+    pub fn cast_into(&mut self, inner: &Expr, ty: &Ty, to: Memory) {
+        match (&inner.ty, ty) {
+            (Ty::Str(from), Ty::Str(capacity)) => self.cast_string(inner, *from, *capacity, to),
+            (Ty::Array(..), Ty::Str(capacity)) => {
+                let available = self.cx.size_of(&inner.ty).min(*capacity);
+                let place = self.place(inner);
+                let (address, user) = self.foreign(place);
+                self.read_string(to, available, address, user);
+                self.zero(to.at(available), capacity - available);
+            }
+            (Ty::Tuple(from), Ty::Tuple(members)) => {
+                let members: Vec<&Ty> = members.iter().collect();
+                self.cast_tuple(inner, from.iter().collect(), members, to);
+            }
+            (Ty::Record(from), Ty::Record(members)) => {
+                let members: Vec<&Ty> = members.iter().map(|(_, ty)| ty).collect();
+                self.cast_tuple(inner, from.iter().map(|(_, ty)| ty).collect(), members, to);
+            }
+            _ => {
+                let place = self.place(inner);
+                self.cast_place(place, &inner.ty, ty, to);
+            }
+        }
+    }
+
+    /// A shorter string loses its end, a longer one gets zeros.
+    fn cast_string(&mut self, inner: &Expr, from: u32, capacity: u32, to: Memory) {
+        if from <= capacity {
+            self.lower_into(inner, to);
+            return self.zero(to.at(from), capacity - from);
+        }
+        let place = self.place(inner);
+        self.copy_place(to, place, &Ty::Str(capacity));
+    }
+
+    fn cast_tuple(&mut self, inner: &Expr, from: Vec<&Ty>, members: Vec<&Ty>, to: Memory) {
+        let place = self.place(inner);
+        self.cast_members(place, &from, &members, to);
+    }
+
+    fn cast_members(&mut self, place: Place, from: &[&Ty], members: &[&Ty], to: Memory) {
+        self.zero_gaps(members, to);
+        let types = &self.cx.program.types;
+        let (sources, _) = lang::layout::fields(from.iter().copied(), types);
+        let (targets, _) = lang::layout::fields(members.iter().copied(), types);
+        for (((source, from), target), ty) in sources.into_iter().zip(from).zip(targets).zip(members) {
+            let member = self.offset_place(place.clone(), source);
+            self.cast_place(member, from, ty, to.at(target));
+        }
+    }
+
+    /// Copies a value of one type to memory as another.
+    fn cast_place(&mut self, place: Place, from: &Ty, ty: &Ty, to: Memory) {
+        match (from, ty) {
+            (Ty::Tuple(a), Ty::Tuple(b)) => {
+                let (a, b): (Vec<&Ty>, Vec<&Ty>) = (a.iter().collect(), b.iter().collect());
+                self.cast_members(place, &a, &b, to);
+            }
+            (Ty::Str(a), Ty::Str(b)) => {
+                let size = *a.min(b);
+                self.copy_place(to, place, &Ty::Str(size));
+                self.zero(to.at(size), b - size);
+            }
+            (from, ty) if from.is_scalar() && ty.is_scalar() => {
+                let value = self.load(place, from);
+                let value = self.cast_value(value, from, ty);
+                self.b.store(self.int_ty(ty).size, to.ptr, to.offset, value);
+            }
+            _ => self.copy_place(to, place, ty),
+        }
+    }
+
+    /// Whether memory is the context, which is read by other rules.
+    pub fn is_context(&self, memory: Memory) -> bool {
+        self.b.ty(memory.ptr) == Type::Ptr(Region::Ctx)
+    }
+}

@@ -1,0 +1,301 @@
+//! Where everything that outlives one event is kept: a typed program in, its kernel maps and the
+//! layout of its global data out. Lowering addresses memory by this plan and the linker describes
+//! it to the runtime in the manifest; neither decides anything about storage itself.
+//!
+//! | script | kernel |
+//! | --- | --- |
+//! | scalar value | `.bss`: the value and behind it a byte that is 1 once it was written |
+//! | scalar aggregation | per-CPU array of one entry: the words and a u64 that is 1 once written |
+//! | keyed value | hash |
+//! | keyed aggregation | per-CPU hash; all buckets of a histogram in one value |
+
+use crate::ir::{Globals, KernelMap, KernelMapKind, Map};
+use crate::manifest::{self, Storage};
+use crate::target::{KernelVersion, Target};
+use crate::visit;
+use lang::builtins::Builtin;
+use lang::hir::{self, ExprKind, MapKind};
+use lang::layout::size_of;
+use lang::ty::Ty;
+
+/// `BPF_F_NO_PREALLOC`: entries are allocated when they are inserted.
+const NO_PREALLOC: u32 = 1;
+/// `BPF_F_RDONLY_PROG`: the program only reads.
+const READ_ONLY_PROGRAM: u32 = 0x80;
+/// `BPF_F_MMAPABLE`: user space may map the value.
+const MAPPABLE: u32 = 0x400;
+/// Per-CPU maps with more bytes than this for each CPU are not allocated in advance.
+const PREALLOCATED_LIMIT: u64 = 1 << 20;
+/// What the kernel keeps of a map's name.
+const NAME_LIMIT: usize = 15;
+
+/// The storage of a program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Kernel maps, except the scratch map: only lowering knows its size.
+    pub maps: Vec<KernelMap>,
+    /// The data maps.
+    pub globals: Globals,
+    /// Script maps; indexed by [`hir::MapId`].
+    pub entries: Vec<Entry>,
+    /// The ring buffer, when there is an action.
+    pub events: Option<Map>,
+    /// Offset in `.bss` of the u64 that counts records that did not fit the ring buffer.
+    pub lost: Option<u32>,
+    /// Offset in `.rodata` of the u64 process id of the child.
+    pub cpid: Option<u32>,
+    /// Offset in `.rodata` of the u64 boot time when the session started.
+    pub start: Option<u32>,
+    /// Offset in `.bss` of bytes that stay zero: templates of first values, tails of strings.
+    pub zeros: u32,
+    /// How many such bytes there are.
+    pub zeros_size: u32,
+}
+
+/// Where one script map's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The memory.
+    pub place: Place,
+    /// Offset in `.bss` of the u64 that counts updates refused because the map was full.
+    pub full: Option<u32>,
+}
+
+/// The memory of a script map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In `.bss`.
+    Global {
+        /// Offset of the value.
+        offset: u32,
+        /// Offset of the byte that is 1 once it was written.
+        set: u32,
+    },
+    /// The only entry of a per-CPU array.
+    PerCpuScalar(Map),
+    /// A kernel map with the script's keys.
+    Keyed {
+        /// Which one.
+        map: Map,
+        /// Whether each CPU has its own value.
+        per_cpu: bool,
+    },
+}
+
+/// Plans the storage of a program.
+pub fn plan(program: &hir::Program, target: &Target) -> Plan {
+    let mut planner = Planner { program, target, maps: Vec::new(), bss: Region::default() };
+    let lost = (!program.actions.is_empty()).then(|| planner.bss.take(8, 8));
+    let entries: Vec<Entry> = (0..program.maps.len()).map(|idx| planner.entry(idx)).collect();
+    let zeros_size = zeros_size(program);
+    let zeros = planner.bss.take(zeros_size, 8);
+
+    let mut rodata = Region::default();
+    let cpid = uses(program, Builtin::Cpid).then(|| rodata.take(8, 8));
+    let start = uses(program, Builtin::Elapsed).then(|| rodata.take(8, 8));
+
+    let (bss_size, rodata_size) = (planner.bss.size(), rodata.size());
+    let mut maps = planner.maps;
+    let globals = Globals {
+        rodata: (rodata_size > 0).then(|| push(&mut maps, data("rodata", rodata_size, READ_ONLY_PROGRAM))),
+        rodata_init: vec![0; rodata_size as usize],
+        bss: (bss_size > 0).then(|| push(&mut maps, data("bss", bss_size, MAPPABLE))),
+        bss_size,
+    };
+    let events = lost.map(|_| push(&mut maps, ring(program.config.perf_rb_pages)));
+    Plan { maps, globals, entries, events, lost, cpid, start, zeros, zeros_size }
+}
+
+/// The per-CPU array of one entry in which programs keep what is too large for their stacks.
+pub fn scratch_map(size: u32) -> KernelMap {
+    let kind = KernelMapKind::PerCpuArray;
+    KernelMap { kind, ..data("scratch", size, 0) }
+}
+
+/// Adds a kernel map.
+pub fn push(maps: &mut Vec<KernelMap>, map: KernelMap) -> Map {
+    maps.push(map);
+    Map((maps.len() - 1) as u32)
+}
+
+impl Plan {
+    /// A script map's place as the manifest says it.
+    pub fn storage(&self, map: hir::MapId) -> Storage {
+        let name = |map: Map| self.maps[map.index()].name.clone();
+        match self.entries[map.0 as usize].place {
+            Place::Global { offset, set } => Storage::Global { offset, set },
+            Place::PerCpuScalar(map) => Storage::PerCpuScalar { map: name(map) },
+            Place::Keyed { map, per_cpu } => Storage::Keyed { map: name(map), per_cpu },
+        }
+    }
+
+    /// The well-known data as the manifest says it.
+    pub fn manifest_globals(&self) -> manifest::Globals {
+        manifest::Globals {
+            ring: self.events.map(|map| self.maps[map.index()].name.clone()),
+            lost: self.lost,
+            bss_size: self.globals.bss_size,
+            cpid: self.cpid,
+            start: self.start,
+        }
+    }
+}
+
+struct Planner<'a> {
+    program: &'a hir::Program,
+    target: &'a Target,
+    maps: Vec<KernelMap>,
+    bss: Region,
+}
+
+impl Planner<'_> {
+    fn entry(&mut self, idx: usize) -> Entry {
+        let map = &self.program.maps[idx];
+        let value_size = size_of(&map.value, &self.program.types);
+        let Some(key) = &map.key else {
+            return Entry { place: self.scalar(idx, map, value_size), full: None };
+        };
+        let per_cpu = map.agg().is_some() || matches!(map.kind, MapKind::PerCpuHash | MapKind::PerCpuLruHash);
+        let kind = match (map.kind, per_cpu) {
+            (MapKind::Hash | MapKind::PerCpuHash, true) => KernelMapKind::PerCpuHash,
+            (MapKind::Hash | MapKind::PerCpuHash, false) => KernelMapKind::Hash,
+            (MapKind::LruHash | MapKind::PerCpuLruHash, true) => KernelMapKind::LruPerCpuHash,
+            (MapKind::LruHash | MapKind::PerCpuLruHash, false) => KernelMapKind::LruHash,
+            (MapKind::Array, _) => KernelMapKind::Array,
+            (MapKind::Lpm, _) => KernelMapKind::LpmTrie,
+        };
+        let kernel_map = KernelMap {
+            name: symbol(idx, &map.name),
+            kind,
+            key_size: size_of(key, &self.program.types),
+            value_size,
+            max_entries: map.max_entries,
+            flags: self.allocation(kind, map.max_entries, value_size),
+            script: Some(hir::MapId(idx as u32)),
+        };
+        let full = Some(self.bss.take(8, 8));
+        Entry { place: Place::Keyed { map: push(&mut self.maps, kernel_map), per_cpu }, full }
+    }
+
+    fn scalar(&mut self, idx: usize, map: &hir::Map, value_size: u32) -> Place {
+        if map.agg().is_some() {
+            let name = symbol(idx, &map.name);
+            let kernel_map = KernelMap {
+                name,
+                kind: KernelMapKind::PerCpuArray,
+                script: Some(hir::MapId(idx as u32)),
+                ..data("", value_size + 8, 0)
+            };
+            return Place::PerCpuScalar(push(&mut self.maps, kernel_map));
+        }
+        // The byte stands behind its value so that a write touches one cache line.
+        let offset = self.bss.take(value_size, 8);
+        Place::Global { offset, set: self.bss.take(1, 1) }
+    }
+
+    /// Preallocated entries never fail in interrupts, so they are the rule. Histograms of
+    /// thousands of keys are the exception: they would take megabytes on each CPU. Kernels before
+    /// 6.1 refuse maps without preallocation in perf event programs; LRU maps always preallocate.
+    fn allocation(&self, kind: KernelMapKind, entries: u32, value_size: u32) -> u32 {
+        let bytes = u64::from(entries) * u64::from(value_size);
+        let sparse = match kind {
+            KernelMapKind::PerCpuHash => {
+                bytes > PREALLOCATED_LIMIT && self.target.kernel >= KernelVersion(6, 1)
+            }
+            KernelMapKind::LpmTrie => true,
+            _ => false,
+        };
+        if sparse { NO_PREALLOC } else { 0 }
+    }
+}
+
+/// Global data that grows.
+#[derive(Default)]
+struct Region {
+    used: u32,
+}
+
+impl Region {
+    fn take(&mut self, size: u32, align: u32) -> u32 {
+        let offset = self.used.next_multiple_of(align);
+        self.used = offset + size;
+        offset
+    }
+
+    fn size(&self) -> u32 {
+        self.used.next_multiple_of(8)
+    }
+}
+
+/// A symbol of a script map, unique by its index within what the kernel keeps of it.
+fn symbol(idx: usize, name: &str) -> String {
+    let letters = name.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '_');
+    let mut symbol: String = format!("m{idx}_").chars().chain(letters).collect();
+    symbol.truncate(NAME_LIMIT);
+    symbol
+}
+
+fn data(name: &str, size: u32, flags: u32) -> KernelMap {
+    KernelMap {
+        name: name.to_owned(),
+        kind: KernelMapKind::Array,
+        key_size: 4,
+        value_size: size,
+        max_entries: 1,
+        flags,
+        script: None,
+    }
+}
+
+fn ring(pages: Option<u32>) -> KernelMap {
+    KernelMap {
+        kind: KernelMapKind::RingBuf,
+        key_size: 0,
+        max_entries: pages.unwrap_or(0).saturating_mul(4096),
+        ..data("events", 0, 0)
+    }
+}
+
+/// The largest thing that must start as zeros: an aggregation's first value, what a missing entry
+/// of a keyed map reads as, and the tail of a string.
+fn zeros_size(program: &hir::Program) -> u32 {
+    let keyed = program.maps.iter().filter(|it| it.key.is_some());
+    let values = keyed.filter(|it| !it.value.is_scalar()).map(|it| size_of(&it.value, &program.types));
+    let mut largest = values.max().unwrap_or(0);
+    for probe in &program.probes {
+        visit::each_expr(&probe.body, &mut |expr| {
+            if let Ty::Str(capacity) = expr.ty {
+                largest = largest.max(capacity);
+            }
+        });
+    }
+    largest
+}
+
+fn uses(program: &hir::Program, builtin: Builtin) -> bool {
+    let mut found = false;
+    for probe in &program.probes {
+        visit::each_expr(&probe.body, &mut |expr| {
+            found |= matches!(&expr.kind, ExprKind::Builtin(it, _) if *it == builtin);
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::symbol;
+
+    #[test]
+    fn symbols_are_unique_in_what_the_kernel_keeps() {
+        let cases = [
+            (0, "@", "m0_"),
+            (1, "@start", "m1_start"),
+            (12, "@a_very_long_map_name", "m12_a_very_long"),
+            (13, "@a_very_long_map_name2", "m13_a_very_long"),
+        ];
+        for (idx, name, expected) in cases {
+            assert_eq!(symbol(idx, name), expected);
+        }
+    }
+}

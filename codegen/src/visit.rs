@@ -1,0 +1,107 @@
+//! Walks over typed trees: a body comes in, every expression in it goes to a closure, outer ones
+//! before the ones they are made of. Nothing is changed.
+
+use lang::hir::{Expr, ExprKind, Stmt, StmtKind};
+
+/// Calls `f` for every expression of a body.
+pub fn each_expr<'a>(body: &'a [Stmt], f: &mut impl FnMut(&'a Expr)) {
+    each_stmt(body, &mut |_| {}, f);
+}
+
+/// Calls `on_stmt` for every statement and `on_expr` for every expression of a body.
+pub fn each_stmt<'a>(
+    body: &'a [Stmt],
+    on_stmt: &mut impl FnMut(&'a Stmt),
+    on_expr: &mut impl FnMut(&'a Expr),
+) {
+    for stmt in body {
+        on_stmt(stmt);
+        for it in operands(stmt) {
+            expr(it, on_stmt, on_expr);
+        }
+        for it in bodies(stmt) {
+            each_stmt(it, on_stmt, on_expr);
+        }
+    }
+}
+
+/// Calls `f` for an expression and every expression in it.
+pub fn each_part<'a>(it: &'a Expr, f: &mut impl FnMut(&'a Expr)) {
+    expr(it, &mut |_| {}, f);
+}
+
+fn expr<'a>(it: &'a Expr, on_stmt: &mut impl FnMut(&'a Stmt), on_expr: &mut impl FnMut(&'a Expr)) {
+    on_expr(it);
+    if let ExprKind::Block(body, _) = &it.kind {
+        each_stmt(body, on_stmt, on_expr);
+    }
+    for child in children(it) {
+        expr(child, on_stmt, on_expr);
+    }
+}
+
+/// The expressions that stand directly in a statement.
+fn operands(stmt: &Stmt) -> Vec<&Expr> {
+    match &stmt.kind {
+        StmtKind::Expr(it) | StmtKind::SetLocal(_, it) => vec![it],
+        StmtKind::SetMap { key, value, .. } | StmtKind::AddMap { key, value, .. } => {
+            key.iter().chain([value]).collect()
+        }
+        StmtKind::Aggregate { key, value, .. } => key.iter().chain(value).collect(),
+        StmtKind::Action(_, args) => args.iter().collect(),
+        StmtKind::If { condition, .. } | StmtKind::While { condition, .. } => vec![condition],
+        StmtKind::ForRange { start, end, .. } => vec![start, end],
+        StmtKind::Verdict(_)
+        | StmtKind::Unroll { .. }
+        | StmtKind::Break
+        | StmtKind::Continue
+        | StmtKind::Return => vec![],
+    }
+}
+
+/// The bodies that stand directly in a statement.
+fn bodies(stmt: &Stmt) -> Vec<&[Stmt]> {
+    match &stmt.kind {
+        StmtKind::If { then, otherwise, .. } => vec![then, otherwise],
+        StmtKind::While { body, .. } | StmtKind::ForRange { body, .. } | StmtKind::Unroll { body, .. } => {
+            vec![body]
+        }
+        _ => vec![],
+    }
+}
+
+/// The expressions that an expression is made of directly.
+fn children(it: &Expr) -> Vec<&Expr> {
+    match &it.kind {
+        ExprKind::Map { key, .. }
+        | ExprKind::AggValue { key, .. }
+        | ExprKind::MapOp { key, .. }
+        | ExprKind::StepMap { key, .. } => key.iter().map(|it| &**it).collect(),
+        ExprKind::Unary(_, a)
+        | ExprKind::Cast(a)
+        | ExprKind::Deref(a)
+        | ExprKind::AddressOf(a)
+        | ExprKind::Member { base: a, .. }
+        | ExprKind::TupleField(a, _)
+        | ExprKind::Block(_, a) => vec![a],
+        ExprKind::Binary(_, a, b)
+        | ExprKind::Compare(_, a, b)
+        | ExprKind::And(a, b)
+        | ExprKind::Or(a, b)
+        | ExprKind::Offset(a, b)
+        | ExprKind::Element(a, b) => vec![a, b],
+        ExprKind::Cond(a, b, c) => vec![a, b, c],
+        ExprKind::Tuple(items) | ExprKind::Builtin(_, items) => items.iter().collect(),
+        ExprKind::Const(_)
+        | ExprKind::Str(_)
+        | ExprKind::Bytes(_)
+        | ExprKind::Local(_)
+        | ExprKind::StepLocal { .. }
+        | ExprKind::Register(_)
+        | ExprKind::ReturnRegister
+        | ExprKind::Argument(_)
+        | ExprKind::Record
+        | ExprKind::HasHeader(_)
+        | ExprKind::HeaderField(_) => vec![],
+    }
+}
