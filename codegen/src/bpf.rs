@@ -4,6 +4,9 @@
 //! An instruction carries its span, symbol and relocation; line info, CO-RE records and dumps
 //! are derived by walking instructions.
 
+pub mod opcode;
+pub mod text;
+
 use crate::ir;
 use lang::Span;
 

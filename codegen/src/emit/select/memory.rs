@@ -1,0 +1,86 @@
+//! Loads, stores and atomic adds, with offsets folded into the access.
+
+use super::*;
+use crate::ir::{Region, Type};
+
+impl Selector<'_> {
+    /// What an access is relative to, as far from the pointer as offsets can be folded.
+    fn address(&mut self, ptr: Value, offset: i32) -> (Base, i16) {
+        let mut ptr = self.resolve(ptr);
+        let mut offset = i64::from(offset);
+        while let Some(Op::PtrAdd(inner, by)) = self.definition(ptr) {
+            let Some(moved) = self.constant(*by).and_then(|by| offset.checked_add(by)) else { break };
+            if i16::try_from(moved).is_err() {
+                break;
+            }
+            (ptr, offset) = (self.resolve(*inner), moved);
+        }
+        let folded = match self.definition(ptr) {
+            Some(Op::SlotAddr(slot)) => i16::try_from(offset).ok().map(|it| (Base::Slot(*slot), it)),
+            Some(Op::MapValueAddr(map, start)) => {
+                // All accesses to one map share its first byte's address.
+                let moved = offset.checked_add(i64::from(*start)).and_then(|it| i16::try_from(it).ok());
+                moved.map(|it| (Base::Reg(self.make(Remat::MapValue(*map, 0))), it))
+            }
+            _ => None,
+        };
+        folded.unwrap_or_else(|| match i16::try_from(offset) {
+            Ok(short) => (Base::Reg(self.reg(ptr)), short),
+            Err(_) => (Base::Reg(self.far_address(ptr, offset)), 0),
+        })
+    }
+
+    /// `ptr + offset` in a register, for offsets that no access takes.
+    fn far_address(&mut self, ptr: Value, offset: i64) -> VReg {
+        let dst = self.new_vreg(None);
+        let start = self.start(dst, ptr);
+        let src = match i32::try_from(offset) {
+            Ok(number) => Source::Imm(number),
+            Err(_) => Source::Reg(self.make(Remat::Const(offset))),
+        };
+        self.prefix = vec![start, modify(ALU64 | ADD, dst, src)];
+        dst
+    }
+
+    pub(super) fn load(&mut self, width: u8, signed: bool, ptr: Value, offset: i32, dst: VReg) {
+        let (base, off) = self.address(ptr, offset);
+        let load = |code| Kind::Load { code: code | size(width), dst, base, off };
+        if !signed || width == 8 {
+            return self.push([load(LDX)]);
+        }
+        // The kernel rewrites context loads, on some versions without regard for the sign.
+        let context = self.function.ty(ptr) == Type::Ptr(Region::Ctx);
+        if self.isa >= Isa::V4 && !context {
+            return self.push([load(LDXS)]);
+        }
+        let count = Source::Imm(64 - 8 * i32::from(width));
+        self.push([load(LDX), modify(ALU64 | LSH, dst, count), modify(ALU64 | ARSH, dst, count)]);
+    }
+
+    pub(super) fn store(&mut self, width: u8, ptr: Value, offset: i32, value: Value) {
+        // Older kernels refuse to store an immediate to the context.
+        let context = self.function.ty(ptr) == Type::Ptr(Region::Ctx);
+        let src = match self.constant(value) {
+            Some(number) if !context && width < 8 => Source::Imm(number as i32),
+            Some(_) if context => Source::Reg(self.reg(value)),
+            _ => self.source(value),
+        };
+        let (base, off) = self.address(ptr, offset);
+        self.push([Kind::Store { width, base, off, src }]);
+    }
+
+    pub(super) fn atomic_add(&mut self, width: u8, ptr: Value, offset: i32, value: Value, old: Option<VReg>) {
+        match old {
+            Some(old) => {
+                let start = self.start(old, value);
+                let (base, off) = self.address(ptr, offset);
+                self.push([start, Kind::AtomicAdd { width, base, off, src: old, fetch: true }]);
+            }
+            None => {
+                let src = self.reg(value);
+                let (base, off) = self.address(ptr, offset);
+                self.push([Kind::AtomicAdd { width, base, off, src, fetch: false }]);
+            }
+        }
+    }
+}
