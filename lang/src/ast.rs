@@ -2,6 +2,8 @@
 //!
 //! Every node has a span; a child's span lies in its parent's.
 
+pub mod text;
+
 use crate::source::Span;
 
 /// A whole file.

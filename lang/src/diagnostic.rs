@@ -3,6 +3,9 @@
 //! The first line is bpftrace's: `FILE:LINE:COL-COL: ERROR: message`; then the source line with
 //! the wrong text underlined, then secondary labels and hints.
 
+mod nearest;
+mod text;
+
 use crate::source::{Sources, Span};
 
 /// How bad it is. Errors stop the compilation, warnings do not.
@@ -72,12 +75,10 @@ pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
 
 /// The text form of one diagnostic, ending in a newline.
 pub fn render(diagnostic: &Diagnostic, sources: &Sources) -> String {
-    let _ = (diagnostic, sources);
-    todo!("syntax helper")
+    text::render(diagnostic, sources)
 }
 
 /// The candidate nearest to `word`, when one is near enough to be a likely slip.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let _ = (word, candidates.into_iter().next());
-    todo!("syntax helper")
+    nearest::nearest(word, candidates)
 }
