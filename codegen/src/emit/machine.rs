@@ -31,6 +31,8 @@ pub enum Remat {
     MapValue(Map, u32),
     /// A relocated number.
     Field(Access),
+    /// A subprogram's address.
+    Func(Func),
 }
 
 /// What is passed to a call, a block or the caller: it may also come from memory.

@@ -171,7 +171,12 @@ impl<'a> Selector<'a> {
             Op::PtrAdd(ptr, offset) => self.binary(BinOp::Add, *ptr, *offset, dst, ALU64),
             Op::Load { width, signed, ptr, offset, .. } => self.load(*width, *signed, *ptr, *offset, dst),
             // These are made where they are used; one register for them all is never asked for.
-            Op::Const(_) | Op::SlotAddr(_) | Op::MapAddr(_) | Op::MapValueAddr(..) | Op::FieldOffset(_) => {}
+            Op::Const(_)
+            | Op::SlotAddr(_)
+            | Op::MapAddr(_)
+            | Op::MapValueAddr(..)
+            | Op::FieldOffset(_)
+            | Op::FuncAddr(_) => {}
             // `resolve` looks through it.
             Op::NonNull(_) => {}
             Op::Store { .. } | Op::AtomicAdd { .. } | Op::Call(..) | Op::CallFunc(..) => {}
@@ -289,6 +294,7 @@ impl<'a> Selector<'a> {
             Op::MapAddr(map) => Some(Remat::Map(*map)),
             Op::MapValueAddr(map, offset) => Some(Remat::MapValue(*map, *offset)),
             Op::FieldOffset(access) => Some(Remat::Field(*access)),
+            Op::FuncAddr(func) => Some(Remat::Func(*func)),
             Op::PtrAdd(ptr, offset) => self.moved_remat(self.remat(*ptr)?, self.constant(*offset)?),
             _ => None,
         }
@@ -304,7 +310,7 @@ impl<'a> Selector<'a> {
                 let moved = u32::try_from(i64::from(offset).checked_add(by)?).ok()?;
                 (moved < self.module.maps[map.index()].value_size).then_some(Remat::MapValue(map, moved))
             }
-            Remat::Const(_) | Remat::Map(_) | Remat::Field(_) => None,
+            Remat::Const(_) | Remat::Map(_) | Remat::Field(_) | Remat::Func(_) => None,
         }
     }
 

@@ -11,7 +11,6 @@ use super::ring::Ring;
 use super::sys::bpf::{self, DebugInfo, MapSpec, ProgramSpec, attach_type, program_type};
 use super::sys::memory::Mapping;
 use super::sys::{self, Errno};
-use super::target;
 use super::verifier;
 use crate::backend::{Constants, Error, Result};
 use aya_obj::btf::{Btf, BtfFeatures};
@@ -78,7 +77,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// Adapts field offsets to this kernel, unless the object was built for it.
 fn relocate_types(elf: &mut aya_obj::Object, manifest: &Manifest) -> Result<()> {
     let built_here =
-        || manifest.target.built_for.as_ref().is_some_and(|it| *it == target::Kernel::running().identity());
+        || manifest.target.built_for.as_ref().is_some_and(|it| *it == sys::kernel_identity());
     if !elf.has_btf_relocations() || built_here() {
         return Ok(());
     }

@@ -98,6 +98,22 @@ pub fn interface_index(name: &std::ffi::CStr) -> SysResult<u32> {
     }
 }
 
+/// `uname -r` and `uname -v` joined by a space: which kernel this is.
+pub fn kernel_identity() -> String {
+    // SAFETY: all-zero bytes are a valid utsname.
+    let mut name: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: uname writes into the struct that it is given.
+    if unsafe { libc::uname(&mut name) } < 0 {
+        return String::new();
+    }
+    format!("{} {}", text(&name.release), text(&name.version))
+}
+
+fn text(field: &[libc::c_char]) -> String {
+    let bytes: Vec<u8> = field.iter().map(|&c| c as u8).take_while(|&b| b != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
