@@ -10,6 +10,21 @@ fn f(k: K, n: &str) -> Point {
     Point { kind: k, target: T::Function { module: None, name: n.into(), offset: 0 } }
 }
 fn main() {
+    if std::env::var("SYM").is_ok() {
+        use runtime::symbols::Symbols;
+        let mut s = runtime::linux::LinuxSymbols::new();
+        let a = |i: usize| u64::from_str_radix(std::env::args().nth(i).unwrap().trim_start_matches("0x"), 16).unwrap();
+        let t = Instant::now();
+        println!("{:?} {:?}", s.kernel(a(1)), t.elapsed());
+        let t = Instant::now();
+        println!("{:?} {:?}", s.kernel(a(1) + 4), t.elapsed());
+        let pid = std::env::args().nth(2).unwrap().parse().unwrap();
+        let t = Instant::now();
+        println!("{:?} {:?}", s.user(pid, a(3)), t.elapsed());
+        println!("{:?}", s.build_id(pid, a(3)));
+        return;
+    }
+
     let t0 = Instant::now();
     let mut programs = vec![];
     let mut run = vec![];

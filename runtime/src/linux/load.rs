@@ -100,7 +100,7 @@ fn create_maps(
     let mut maps = BTreeMap::new();
     for (name, definition) in elf.maps.iter_mut().collect::<BTreeMap<_, _>>() {
         let is_constant = name.starts_with(".rodata");
-        if is_constant {
+        if name == ".rodata" {
             set_constants(definition.data_mut(), manifest, constants)?;
         }
         let map = create_map(name, definition, manifest)?;
