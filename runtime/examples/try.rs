@@ -13,7 +13,9 @@ fn main() {
     if std::env::var("SYM").is_ok() {
         use runtime::symbols::Symbols;
         let mut s = runtime::linux::LinuxSymbols::new();
-        let a = |i: usize| u64::from_str_radix(std::env::args().nth(i).unwrap().trim_start_matches("0x"), 16).unwrap();
+        let a = |i: usize| {
+            u64::from_str_radix(std::env::args().nth(i).unwrap().trim_start_matches("0x"), 16).unwrap()
+        };
         let t = Instant::now();
         println!("{:?} {:?}", s.kernel(a(1)), t.elapsed());
         let t = Instant::now();

@@ -69,11 +69,15 @@ impl Run {
         if right {
             return Ok(());
         }
-        Err(format!(
-            "wanted {wanted}\nexit code {}\nstdout: {}\nstderr: {}",
-            self.code, self.stdout, self.stderr
-        ))
+        let (stdout, stderr) = (cut(&self.stdout), cut(&self.stderr));
+        Err(format!("wanted {wanted}\nexit code {}\nstdout: {stdout}\nstderr: {stderr}", self.code))
     }
+}
+
+/// The first part of a long text.
+fn cut(text: &str) -> &str {
+    const MOST: usize = 1_500;
+    text.char_indices().nth(MOST).map_or(text, |(at, _)| &text[..at])
 }
 
 /// Runs `kscope` to its end.

@@ -68,7 +68,7 @@ fn script_file() -> Outcome {
 }
 
 fn standard_input() -> Outcome {
-    let script = "echo 'BEGIN { printf(\"in\\n\"); }' | \"$0\" -";
+    let script = "printf '%s' 'BEGIN { printf(\"in\\n\"); }' | \"$0\" -";
     let seen =
         crate::tracer::wait(std::process::Command::new("sh").args(["-c", script, &crate::tracer::kscope()]))?;
     seen.expect(seen.code == 0 && seen.stdout.starts_with("in\n"), "in")
