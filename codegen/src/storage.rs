@@ -14,7 +14,7 @@ use crate::manifest::{self, Storage};
 use crate::target::{KernelVersion, Target};
 use crate::visit;
 use lang::builtins::Builtin;
-use lang::hir::{self, ExprKind, MapKind};
+use lang::hir::{self, ExprKind, MapKind, StmtKind};
 use lang::layout::size_of;
 use lang::ty::Ty;
 
@@ -256,18 +256,27 @@ fn ring(pages: Option<u32>) -> KernelMap {
     }
 }
 
-/// The largest thing that must start as zeros: an aggregation's first value, what a missing entry
-/// of a keyed map reads as, and the tail of a string.
+/// The largest thing that must be zeros: an aggregation's first value, what a missing entry of a
+/// keyed map reads as, the tail of a string or stack. Loops need eight bytes that the verifier
+/// does not know to be zero.
 fn zeros_size(program: &hir::Program) -> u32 {
-    let keyed = program.maps.iter().filter(|it| it.key.is_some());
-    let values = keyed.filter(|it| !it.value.is_scalar()).map(|it| size_of(&it.value, &program.types));
+    let size = |ty: &Ty| if ty.is_scalar() { 0 } else { size_of(ty, &program.types) };
+    // The word behind a scalar aggregation is emptied with it.
+    let values = program.maps.iter().map(|it| size(&it.value) + if it.agg().is_some() { 8 } else { 0 });
     let mut largest = values.max().unwrap_or(0);
     for probe in &program.probes {
-        visit::each_expr(&probe.body, &mut |expr| {
-            if let Ty::Str(capacity) = expr.ty {
-                largest = largest.max(capacity);
-            }
-        });
+        let mut loops = false;
+        let mut longest = probe.locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
+        visit::each_stmt(
+            &probe.body,
+            &mut |stmt| loops |= matches!(stmt.kind, StmtKind::While { .. } | StmtKind::ForRange { .. }),
+            &mut |expr| match expr.ty {
+                // Foreign memory, of which only parts are copied.
+                Ty::Struct(_) | Ty::Array(..) => {}
+                _ => longest = longest.max(size(&expr.ty)),
+            },
+        );
+        largest = largest.max(longest).max(if loops { 8 } else { 0 });
     }
     largest
 }

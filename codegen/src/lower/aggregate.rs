@@ -193,32 +193,45 @@ impl Body<'_, '_> {
         self.b.read(sum)
     }
 
+    /// The smallest or largest value of all CPUs that have one. There are no branches in the loop:
+    /// kernels whose verifier follows every round would follow every combination of them.
     fn extreme(&mut self, map: crate::ir::Map, key: Option<&Expr>, span: Span, better: Cond) -> Value {
         let (best, any) = (self.b.variable(Type::I64), self.b.variable(Type::I64));
         let zero = self.b.constant(0);
         self.b.write(best, zero);
         self.b.write(any, zero);
         self.each_cpu(map, key, span, |body, ptr| {
-            let [has, compare, keep, next] = std::array::from_fn(|_| body.b.block());
-            let set = body.b.load(8, false, ptr, 8);
-            let zero = body.b.constant(0);
-            body.b.branch(Cond::Ne, set, zero, has, next);
-            body.b.start(has);
-            let value = body.b.load(8, false, ptr, 0);
-            let first = body.b.read(any);
-            let zero = body.b.constant(0);
-            body.b.branch(Cond::Eq, first, zero, keep, compare);
-            body.b.start(compare);
-            let before = body.b.read(best);
-            body.b.branch(better, value, before, keep, next);
-            body.b.start(keep);
-            body.b.write(best, value);
-            let one = body.b.constant(1);
-            body.b.write(any, one);
-            body.b.jump(next, &[]);
-            body.b.start(next);
+            let (value, set) = (body.b.load(8, false, ptr, 0), body.b.load(8, false, ptr, 8));
+            let (before, had) = (body.b.read(best), body.b.read(any));
+            let is_better = match better {
+                Cond::SLt | Cond::ULt => body.less_bit(value, before, better == Cond::SLt),
+                _ => body.less_bit(before, value, better == Cond::SGt),
+            };
+            let first = body.b.binary_const(BinOp::Xor, had, 1);
+            let wanted = body.b.binary(BinOp::Or, is_better, first);
+            let wanted = body.b.binary(BinOp::And, wanted, set);
+            let mask = body.b.op(Op::Neg(wanted));
+            let change = body.b.binary(BinOp::Xor, before, value);
+            let change = body.b.binary(BinOp::And, change, mask);
+            let after = body.b.binary(BinOp::Xor, before, change);
+            body.b.write(best, after);
+            let has = body.b.binary(BinOp::Or, had, set);
+            body.b.write(any, has);
         });
         self.b.read(best)
+    }
+
+    /// 1 when `a` is less than `b`, else 0: the borrow of their difference, or for signed
+    /// numbers its sign corrected by the overflow.
+    fn less_bit(&mut self, a: Value, b: Value, signed: bool) -> Value {
+        let difference = self.b.binary(BinOp::Sub, a, b);
+        let differ = self.b.binary(BinOp::Xor, a, b);
+        let alike = self.b.op(Op::Not(differ));
+        let if_alike = self.b.binary(BinOp::And, alike, difference);
+        let decides = if signed { a } else { b };
+        let if_differ = self.b.binary(BinOp::And, differ, decides);
+        let sign = self.b.binary(BinOp::Or, if_alike, if_differ);
+        self.b.binary_const(BinOp::LShr, sign, 63)
     }
 
     /// 0 while nothing was counted.

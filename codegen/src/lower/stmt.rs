@@ -1,10 +1,13 @@
 //! Statements: assignments, branches, loops.
 
+use super::builder::Variable;
 use super::packet::{XDP_DROP, XDP_PASS};
 use super::{Body, Local};
 use crate::ir::{BinOp, Block, Cond, Type};
 use crate::target::KernelVersion;
+use crate::visit;
 use lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind, Verdict};
+use std::collections::BTreeSet;
 
 /// Where `continue` and `break` of the innermost loop go.
 #[derive(Clone, Copy)]
@@ -107,6 +110,7 @@ impl Body<'_, '_> {
 
     fn while_loop(&mut self, condition: &Expr, body: &[Stmt]) {
         let [head, test, round, done] = std::array::from_fn(|_| self.b.block());
+        self.blur_assigned(Some(condition), body);
         self.b.jump(head, &[]);
         self.b.start_unsealed(head);
         self.guard(test, done);
@@ -124,6 +128,28 @@ impl Body<'_, '_> {
         if self.has_loop_guard() { self.b.loop_guard(body, done) } else { self.b.jump(body, &[]) }
     }
 
+    /// Hides from the verifier what the variables are that a guarded loop assigns. It would follow
+    /// a known counter round by round; of unknown ones it sees that a round changes nothing.
+    fn blur_assigned(&mut self, condition: Option<&Expr>, body: &[Stmt]) {
+        for local in assigned(condition, body) {
+            if let Local::Variable(variable) = self.locals[local.0 as usize] {
+                self.blur(variable);
+            }
+        }
+    }
+
+    /// Adds a zero that the verifier does not know.
+    fn blur(&mut self, variable: Variable) {
+        if !self.has_loop_guard() {
+            return;
+        }
+        let zeros = self.zeros();
+        let zero = self.b.load(8, false, zeros, 0);
+        let value = self.b.read(variable);
+        let value = self.b.binary(BinOp::Add, value, zero);
+        self.b.write(variable, value);
+    }
+
     fn range_loop(&mut self, var: LocalId, start: &Expr, end: &Expr, body: &[Stmt]) {
         let Local::Variable(var) = self.locals[var.0 as usize] else { return };
         let counter = self.b.variable(Type::I64);
@@ -135,6 +161,10 @@ impl Body<'_, '_> {
         };
         let bounded = rounds.is_some_and(|it| it <= 128);
         self.b.write(counter, start);
+        if !bounded {
+            self.blur_assigned(None, body);
+            self.blur(counter);
+        }
         let [head, test, round, next, done] = std::array::from_fn(|_| self.b.block());
         self.b.jump(head, &[]);
         self.b.start_unsealed(head);
@@ -179,10 +209,30 @@ impl Body<'_, '_> {
     }
 }
 
+/// The variables that a loop assigns.
+fn assigned(condition: Option<&Expr>, body: &[Stmt]) -> BTreeSet<LocalId> {
+    let (mut by_stmt, mut by_expr) = (BTreeSet::new(), BTreeSet::new());
+    let mut on_expr = |expr: &Expr| {
+        if let ExprKind::StepLocal { local, .. } = expr.kind {
+            by_expr.insert(local);
+        }
+    };
+    let mut on_stmt = |stmt: &Stmt| {
+        if let StmtKind::SetLocal(local, _) | StmtKind::ForRange { var: local, .. } = stmt.kind {
+            by_stmt.insert(local);
+        }
+    };
+    if let Some(condition) = condition {
+        visit::each_part(condition, &mut on_expr);
+    }
+    visit::each_stmt(body, &mut on_stmt, &mut on_expr);
+    by_stmt.union(&by_expr).copied().collect()
+}
+
 /// Whether evaluating an expression reads a variable.
 fn mentions(expr: &Expr, local: LocalId) -> bool {
     let mut found = false;
-    crate::visit::each_part(expr, &mut |it| {
+    visit::each_part(expr, &mut |it| {
         found |= matches!(&it.kind, ExprKind::Local(other) if *other == local);
     });
     found

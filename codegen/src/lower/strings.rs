@@ -23,7 +23,7 @@ impl Body<'_, '_> {
     fn read_string_up_to(&mut self, to: Memory, capacity: u32, address: Value, user: bool, size: Value) {
         if capacity <= INLINE {
             self.zero(to, capacity);
-            self.read_string_dirty(to, address, user, size);
+            self.read_string_dirty(to, capacity, address, user, size);
             return;
         }
         if self.scratch != Some(to.ptr) {
@@ -31,7 +31,7 @@ impl Body<'_, '_> {
             self.read_string_up_to(temporary, capacity, address, user, size);
             return self.copy(to, temporary, capacity);
         }
-        let used = self.read_string_dirty(to, address, user, size);
+        let used = self.read_string_dirty(to, capacity, address, user, size);
         self.zero_tail(to, capacity, used);
     }
 
@@ -60,17 +60,26 @@ impl Body<'_, '_> {
     ///
     /// The helper always ends in a NUL; when it used all bytes, the last one is read again, so
     /// that a string that was cut has no NUL in its capacity and can be told from one that fits.
-    pub fn read_string_dirty(&mut self, to: Memory, address: Value, user: bool, size: Value) -> Value {
+    pub fn read_string_dirty(
+        &mut self,
+        to: Memory,
+        capacity: u32,
+        address: Value,
+        user: bool,
+        size: Value,
+    ) -> Value {
         let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
         let start = self.address(to);
         let used = self.b.call(helper, &[start, size, address]);
-        let Some(capacity) = self.b.as_const(size) else { return used };
+        if self.b.as_const(size).is_some_and(|it| it != i64::from(capacity)) {
+            return used;
+        }
         let (full, done) = (self.b.block(), self.b.block());
-        let size = self.b.constant(capacity);
+        let size = self.b.constant(capacity.into());
         self.b.branch(Cond::Eq, used, size, full, done);
         self.b.start(full);
         let last = self.b.advance(address, capacity as i32 - 1);
-        self.probe_read(to.at(capacity as u32 - 1), 1, last, user);
+        self.probe_read(to.at(capacity - 1), 1, last, user);
         self.b.jump(done, &[]);
         self.b.start(done);
         used
@@ -89,7 +98,7 @@ impl Body<'_, '_> {
         let Some((source, limit)) = args.split_first() else { return self.b.constant(0) };
         let (address, user) = self.string_source(source);
         let size = self.string_size(limit.first(), capacity);
-        self.read_string_dirty(to, address, user, size)
+        self.read_string_dirty(to, capacity, address, user, size)
     }
 
     fn string_source(&mut self, source: &Expr) -> (Value, bool) {

@@ -73,7 +73,7 @@ impl Script {
     fn program(self, body: Vec<Stmt>) -> Program {
         let locals = self.locals.into_iter().enumerate();
         Program {
-            sources: Sources::default(),
+            sources: Sources::single("test.bt", "begin { }\n"),
             types: self.types,
             maps: self.maps,
             actions: self
