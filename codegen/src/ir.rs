@@ -174,7 +174,7 @@ pub enum Region {
 }
 
 /// What an instruction computes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// A constant.
     Const(i64),

@@ -252,10 +252,14 @@ impl<'a, 'c> Body<'a, 'c> {
             self.b.start(failed);
             self.return_default();
             self.b.start(found);
-            let base = i64::from(self.scratch_base);
-            let value = self.b.op(Op::NonNull(value));
-            let base = self.b.constant(base);
-            self.b.define(scratch, Op::PtrAdd(value, base));
+            match self.scratch_base {
+                0 => self.b.define(scratch, Op::NonNull(value)),
+                base => {
+                    let value = self.b.op(Op::NonNull(value));
+                    let base = self.b.constant(base.into());
+                    self.b.define(scratch, Op::PtrAdd(value, base));
+                }
+            }
         }
         self.b.jump(start, &[]);
         self.b.seal(start);

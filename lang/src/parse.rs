@@ -5,7 +5,7 @@
 //! [`ExprKind::Error`](crate::ast::ExprKind::Error) or is left out, and the parser goes on behind it.
 //!
 //! Neither the input's size nor its nesting can harm: work is linear, recursion and the height of
-//! the tree are limited, and after [`ERROR_LIMIT`] errors the rest of the file is left unread.
+//! the tree are limited, and after twenty errors the rest of the file is left unread.
 
 mod expression;
 mod item;

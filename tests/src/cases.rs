@@ -133,15 +133,15 @@ fn session(
         for plan in machine.plan(object)? {
             machine.attach(&plan)?;
         }
-        for firing in &directives.firings {
+        'events: for firing in &directives.firings {
             for _ in 0..firing.times {
                 firing::fire(machine, firing)?;
                 if firing.drain {
                     dispatcher.drain(machine)?;
                 }
-            }
-            if dispatcher.exit_code().is_some() {
-                break;
+                if dispatcher.exit_code().is_some() {
+                    break 'events;
+                }
             }
         }
         machine.detach();

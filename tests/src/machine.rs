@@ -104,6 +104,13 @@ impl World {
         map.lookup(&0u32.to_le_bytes(), 0).ok_or_else(|| format!("{} has no first value", map.name))
     }
 
+    /// Keys of a map, with the addresses of the values that the current CPU sees.
+    fn elements(&self, handle: u64) -> std::result::Result<Vec<(Vec<u8>, u64)>, String> {
+        let map = &self.maps[self.map_index(handle)?];
+        let cpu = if map.per_cpu() { self.cpu } else { 0 };
+        Ok(map.iter().map(|(key, values)| (key.clone(), values[cpu])).collect())
+    }
+
     /// The kernel turns 4-byte loads of `xdp_md.data` and `.data_end` into pointers.
     fn packet_pointer(&self, address: u64, width: usize) -> Option<u64> {
         let (context, data, end) = self.packet?;
@@ -254,7 +261,11 @@ impl Backend for Machine {
 
     fn plan(&self, object: &Object) -> Result<Vec<AttachPlan>> {
         let plans = object.manifest.programs.iter().enumerate().flat_map(|(program, it)| {
-            it.points.iter().map(move |point| AttachPlan { program, points: vec![point.clone()], method: "machine" })
+            it.points.iter().map(move |point| AttachPlan {
+                program,
+                points: vec![point.clone()],
+                method: "machine",
+            })
         });
         Ok(plans.collect())
     }

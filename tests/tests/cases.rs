@@ -5,7 +5,6 @@ use codegen::target::KernelVersion;
 use kscope_tests::cases::directives::Directives;
 use kscope_tests::cases::{front_end, run, target};
 use lang::FileId;
-use std::path::Path;
 
 /// Checks every case of one stage against its snapshot.
 fn stage(folder: &str, result: impl Fn(&str) -> String) {

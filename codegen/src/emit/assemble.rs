@@ -239,10 +239,10 @@ impl Assembler<'_> {
                 self.push(ALU64 | ADD, dst, NONE, 0, i64::from(start + offset));
             }
             Remat::Map(map) => self.push(LDDW, dst, NONE, 0, 0).reloc = Some(Reloc::Map(map)),
-            Remat::Func(func) => self.push(LDDW, dst, NONE, 0, 0).reloc = Some(Reloc::Func(func)),
             Remat::MapValue(map, offset) => {
                 self.push(LDDW, dst, NONE, 0, 0).reloc = Some(Reloc::MapValue(map, offset));
             }
+            Remat::Func(func) => self.push(LDDW, dst, NONE, 0, 0).reloc = Some(Reloc::Func(func)),
             Remat::Field(access) => {
                 let imm = self.access_value(access);
                 self.push(ALU64 | MOV, dst, NONE, 0, imm).reloc = Some(Reloc::Core(access));

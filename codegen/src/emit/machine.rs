@@ -31,7 +31,7 @@ pub enum Remat {
     MapValue(Map, u32),
     /// A relocated number.
     Field(Access),
-    /// A subprogram's address.
+    /// The address of a subprogram.
     Func(Func),
 }
 

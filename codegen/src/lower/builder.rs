@@ -10,8 +10,9 @@ use crate::ir::{
     BinOp, Block, BlockData, Cond, Edge, Function, InstData, InstId, Op, Slot, SlotData, Terminator, Type,
     Value, ValueData,
 };
+use crate::opt::clean;
 use lang::Span;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Something that is assigned more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -290,8 +291,8 @@ impl Builder {
 
     /// The function without unreachable blocks and needless parameters.
     pub fn finish(mut self) -> Function {
-        remove_unreachable(&mut self.function);
-        remove_trivial_params(&mut self.function);
+        clean::remove_unreachable(&mut self.function);
+        clean::remove_trivial_params(&mut self.function);
         self.function
     }
 
@@ -381,89 +382,5 @@ impl Builder {
         self.function.insts.push(InstData { op: Op::Const(0), result: Some(result), span: self.span });
         self.function.blocks[block.index()].insts.insert(0, inst);
         result
-    }
-}
-
-fn remove_unreachable(function: &mut Function) {
-    let mut reached = HashSet::from([Block(0)]);
-    let mut open = vec![Block(0)];
-    while let Some(block) = open.pop() {
-        for edge in function.block(block).terminator.edges() {
-            if reached.insert(edge.block) {
-                open.push(edge.block);
-            }
-        }
-    }
-    let mut names = HashMap::new();
-    for idx in 0..function.blocks.len() as u32 {
-        if reached.contains(&Block(idx)) {
-            names.insert(Block(idx), Block(names.len() as u32));
-        }
-    }
-    let mut idx = 0;
-    function.blocks.retain(|_| {
-        idx += 1;
-        reached.contains(&Block(idx - 1))
-    });
-    for block in &mut function.blocks {
-        for edge in block.terminator.edges_mut() {
-            edge.block = names[&edge.block];
-        }
-    }
-}
-
-/// Removes parameters that are always the same value; removing one may make others so.
-fn remove_trivial_params(function: &mut Function) {
-    while let Some((block, idx, value)) = trivial_param(function) {
-        let param = function.blocks[block.index()].params.remove(idx);
-        for data in &mut function.blocks {
-            for edge in data.terminator.edges_mut() {
-                if edge.block == block {
-                    edge.args.remove(idx);
-                }
-            }
-        }
-        replace(function, param, value);
-    }
-}
-
-fn trivial_param(function: &Function) -> Option<(Block, usize, Value)> {
-    let mut incoming: HashMap<(Block, usize), Vec<Value>> = HashMap::new();
-    for block in &function.blocks {
-        for edge in block.terminator.edges() {
-            for (idx, &arg) in edge.args.iter().enumerate() {
-                incoming.entry((edge.block, idx)).or_default().push(arg);
-            }
-        }
-    }
-    let blocks = (1..function.blocks.len() as u32).map(Block);
-    blocks
-        .flat_map(|block| function.block(block).params.iter().enumerate().map(move |it| (block, it)))
-        .find_map(|(block, (idx, &param))| {
-            let mut others = incoming.get(&(block, idx))?.iter().filter(|it| **it != param);
-            let first = *others.next()?;
-            others.all(|it| *it == first).then_some((block, idx, first))
-        })
-}
-
-fn replace(function: &mut Function, old: Value, new: Value) {
-    let swap = |value: &mut Value| {
-        if *value == old {
-            *value = new;
-        }
-    };
-    function.insts.iter_mut().for_each(|inst| inst.op.operands_mut(swap));
-    for block in &mut function.blocks {
-        match &mut block.terminator {
-            Terminator::Branch { left, right, .. } => {
-                swap(left);
-                swap(right);
-            }
-            Terminator::Return(value) => swap(value),
-            Terminator::Jump(_) | Terminator::LoopGuard { .. } => {}
-        }
-        for edge in block.terminator.edges_mut() {
-            edge.args.iter_mut().for_each(swap);
-        }
     }
 }

@@ -98,7 +98,12 @@ fn check(program: &Program) -> ir::Module {
     let module = lower(program, &old).expect("the old target has everything");
     verify::verify(&module).unwrap_or_else(|error| panic!("{error}\n{}", text(&module)));
     let module = lower(program, &Target::for_kernel(KernelVersion(6, 18))).expect("lowers");
+    if std::env::var_os("DUMP").is_some() {
+        eprintln!("{}", text(&module));
+    }
     verify::verify(&module).unwrap_or_else(|error| panic!("{error}\n{}", text(&module)));
+    let optimized = crate::opt::optimize(module.clone(), &Target::portable());
+    verify::verify(&optimized).unwrap_or_else(|error| panic!("{error}\n{}", text(&optimized)));
     module
 }
 

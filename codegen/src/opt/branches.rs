@@ -1,190 +1,212 @@
-//! Control flow: constant branches, comparisons fused into branches, jumps to jumps, blocks in a
-//! row, blocks that nothing reaches.
+//! Control flow: jumps that only lead to jumps, branches whose outcome the way there decides,
+//! blocks that only one jump leads to.
 
-use super::common::constants;
+use super::clean;
 use super::fold::holds;
-use super::rewrite::Rewrite;
-use crate::ir::flow::Flow;
-use crate::ir::{Block, BlockData, Cond, Edge, Function, Op, Terminator, Value};
-use std::collections::HashMap;
+use crate::ir::{Block, Edge, Function, InstData, InstId, Op, Terminator, Type, Value, ValueData};
+use std::collections::{HashMap, HashSet};
 
-/// Simplifies all branches.
-pub fn simplify_branches(function: &mut Function) -> bool {
-    let mut changed = fuse_comparisons(function);
-    changed |= fold_branches(function);
-    changed |= thread_jumps(function);
-    changed |= join_blocks(function);
-    changed | remove_unreached(function)
-}
-
-/// `if (a < b) != 0` becomes `if a < b`.
-fn fuse_comparisons(function: &mut Function) -> bool {
-    let known = constants(function);
-    let compares: HashMap<Value, (Cond, Value, Value)> = function
-        .insts
-        .iter()
-        .filter_map(|inst| match (&inst.op, inst.result) {
-            (Op::Compare(cond, a, b), Some(result)) => Some((result, (*cond, *a, *b))),
-            _ => None,
-        })
-        .collect();
-    let mut changed = false;
-    for block in &mut function.blocks {
-        let Terminator::Branch { cond, left, right, .. } = &mut block.terminator else { continue };
-        if known.get(right) != Some(&0) {
-            continue;
-        }
-        let Some((inner, a, b)) = compares.get(left) else { continue };
-        let fused = match cond {
-            Cond::Ne => Some(*inner),
-            Cond::Eq => inner.inverse(),
-            _ => None,
-        };
-        if let Some(fused) = fused {
-            (*cond, *left, *right) = (fused, *a, *b);
-            changed = true;
-        }
-    }
+/// Simplifies the control flow.
+pub fn simplify(function: &mut Function) -> bool {
+    let mut changed = thread(function);
+    changed |= clean::remove_unreachable(function);
+    changed |= merge(function);
+    changed |= clean::remove_trivial_params(function);
     changed
 }
 
-/// A branch whose outcome is known, or whose edges are the same, is a jump.
-fn fold_branches(function: &mut Function) -> bool {
-    let known = constants(function);
+/// Sends edges past blocks that do nothing but decide where to go on.
+fn thread(function: &mut Function) -> bool {
+    let numbers = numbers(function);
+    let passable = passable(function, &numbers);
     let mut changed = false;
-    for block in &mut function.blocks {
-        let Terminator::Branch { cond, left, right, then, otherwise } = &block.terminator else { continue };
-        let taken = match (known.get(left), known.get(right)) {
-            (Some(a), Some(b)) => Some(if holds(*cond, *a, *b) { then } else { otherwise }),
-            _ if then == otherwise => Some(then),
-            _ => None,
-        };
-        if let Some(taken) = taken.cloned() {
-            block.terminator = Terminator::Jump(taken);
-            changed = true;
-        }
-    }
-    changed
-}
-
-/// An edge to a block that does nothing but jump on goes there at once.
-fn thread_jumps(function: &mut Function) -> bool {
-    let known = constants(function);
-    let mut changed = false;
-    for index in 0..function.blocks.len() {
-        let mut terminator = function.blocks[index].terminator.clone();
+    for idx in 0..function.blocks.len() {
+        let mut terminator = function.blocks[idx].terminator.clone();
+        let mut constants = Vec::new();
+        let mut any = false;
         for edge in terminator.edges_mut() {
-            // A loop of empty blocks would be followed for ever.
+            // Every step leaves a block behind; a circle of them ends with the limit.
             for _ in 0..8 {
-                let Some(next) = through(function, edge, &known) else { break };
+                let Some(next) = (passable[edge.block.index()] && edge.block.index() != idx)
+                    .then(|| pass(function, &numbers, edge, &mut constants))
+                    .flatten()
+                else {
+                    break;
+                };
                 *edge = next;
-                changed = true;
+                any = true;
             }
         }
-        function.blocks[index].terminator = terminator;
+        if any {
+            add_constants(function, idx, &mut terminator, &constants);
+            function.blocks[idx].terminator = terminator;
+            changed = true;
+        }
     }
     changed
 }
 
-/// Where control ends up behind an edge into an empty block, with arguments for that place.
-fn through(function: &Function, edge: &Edge, known: &HashMap<Value, i64>) -> Option<Edge> {
-    let block = function.block(edge.block);
-    if !block.insts.is_empty() {
-        return None;
+/// The numbers that values are, where they are constants.
+fn numbers(function: &Function) -> HashMap<Value, i64> {
+    let placed = function.blocks.iter().flat_map(|it| &it.insts).map(|it| function.inst(*it));
+    let constants = placed.filter_map(|inst| match inst.op {
+        Op::Const(number) => Some((inst.result?, number)),
+        _ => None,
+    });
+    constants.collect()
+}
+
+/// For each block whether it holds only constants and its values are not used in other blocks.
+fn passable(function: &Function, numbers: &HashMap<Value, i64>) -> Vec<bool> {
+    let mut foreign = HashSet::new();
+    for block in &function.blocks {
+        let own: HashSet<Value> = block
+            .insts
+            .iter()
+            .filter_map(|it| function.inst(*it).result)
+            .chain(block.params.clone())
+            .collect();
+        let insts = block.insts.iter().flat_map(|it| function.inst(*it).op.operands());
+        let edges = block.terminator.edges();
+        let args = edges.iter().flat_map(|it| it.args.iter().copied());
+        let used = insts.chain(block.terminator.operands()).chain(args);
+        foreign.extend(used.filter(|it| !own.contains(it)));
     }
-    let stands_for = |value: &Value| match block.params.iter().position(|it| it == value) {
-        Some(index) => edge.args[index],
-        None => *value,
+    let simple = |block: &crate::ir::BlockData| {
+        let mut results = block.insts.iter().map(|it| function.inst(*it).result);
+        results.all(|it| it.is_some_and(|it| numbers.contains_key(&it) && !foreign.contains(&it)))
+            && block.params.iter().all(|it| !foreign.contains(it))
+            && matches!(block.terminator, Terminator::Jump(_) | Terminator::Branch { .. })
+    };
+    function.blocks.iter().enumerate().map(|(idx, block)| idx > 0 && simple(block)).collect()
+}
+
+/// Where an edge to a passable block ends up; constants of that block are noted, and stand for
+/// values that do not exist yet.
+fn pass(
+    function: &Function,
+    numbers: &HashMap<Value, i64>,
+    edge: &Edge,
+    constants: &mut Vec<(Value, i64)>,
+) -> Option<Edge> {
+    let block = function.block(edge.block);
+    let arg = |value: Value| match block.params.iter().position(|it| *it == value) {
+        Some(idx) => edge.args[idx],
+        None => value,
+    };
+    let number = |value: Value| {
+        let value = arg(value);
+        numbers.get(&value).copied()
     };
     let next = match &block.terminator {
         Terminator::Jump(next) => next,
         Terminator::Branch { cond, left, right, then, otherwise } => {
-            let (a, b) = (known.get(&stands_for(left))?, known.get(&stands_for(right))?);
-            if holds(*cond, *a, *b) { then } else { otherwise }
+            if holds(*cond, number(*left)?, number(*right)?) { then } else { otherwise }
         }
-        Terminator::LoopGuard { .. } | Terminator::Return(_) => return None,
+        _ => return None,
     };
-    // The block's parameters may be used further on only if it dominates the uses; skipping it
-    // would leave those uses without a definition.
-    let escapes = !block.params.is_empty() && uses_outside(function, edge.block);
-    if next.block == edge.block || escapes {
+    if next.block == edge.block {
         return None;
     }
-    Some(Edge { block: next.block, args: next.args.iter().map(stands_for).collect() })
+    let own: Vec<Value> = block.insts.iter().filter_map(|it| function.inst(*it).result).collect();
+    let args = next.args.iter().map(|&value| {
+        if own.contains(&value)
+            && let Some(number) = numbers.get(&value)
+        {
+            constants.push((value, *number));
+        }
+        arg(value)
+    });
+    Some(Edge { block: next.block, args: args.collect() })
 }
 
-/// Whether a block's parameters are read anywhere but in its own terminator.
-fn uses_outside(function: &Function, block: Block) -> bool {
-    let params = &function.block(block).params;
-    let reads = |value: &Value| params.contains(value);
-    function.blocks.iter().enumerate().any(|(index, other)| {
-        let in_insts = other.insts.iter().any(|it| function.inst(*it).op.operands().iter().any(reads));
-        let in_edges = || other.terminator.edges().iter().any(|it| it.args.iter().any(reads));
-        let in_end = || other.terminator.operands().iter().any(reads) || in_edges();
-        in_insts || (index != block.index() && in_end())
-    })
-}
-
-/// A block whose only way in is a jump continues the block that jumps.
-fn join_blocks(function: &mut Function) -> bool {
-    let flow = Flow::new(function);
-    let mut joined = vec![false; function.blocks.len()];
-    let mut rewrite = Rewrite::new(function);
-    for &block in flow.order.iter() {
-        if joined[block.index()] {
+/// Makes the constants of passed blocks again at the end of block `idx`.
+fn add_constants(
+    function: &mut Function,
+    idx: usize,
+    terminator: &mut Terminator,
+    constants: &[(Value, i64)],
+) {
+    let mut copies = HashMap::new();
+    for &(value, number) in constants {
+        if copies.contains_key(&value) {
             continue;
         }
-        while let Terminator::Jump(edge) = &function.block(block).terminator {
-            let next = edge.block;
-            // Joining changes which block is the one predecessor, never how many there are.
-            if next == block || next == Block(0) || flow.predecessors[next.index()].len() != 1 {
+        function.values.push(ValueData { ty: Type::I64 });
+        let copy = Value((function.values.len() - 1) as u32);
+        copies.insert(value, copy);
+        let span = function.blocks[idx].span;
+        function.insts.push(InstData { op: Op::Const(number), result: Some(copy), span });
+        function.blocks[idx].insts.push(InstId((function.insts.len() - 1) as u32));
+    }
+    for edge in terminator.edges_mut() {
+        for arg in &mut edge.args {
+            *arg = copies.get(arg).copied().unwrap_or(*arg);
+        }
+    }
+}
+
+/// Appends blocks to the only block that leads to them, by a jump.
+fn merge(function: &mut Function) -> bool {
+    let mut n_edges = vec![0; function.blocks.len()];
+    for block in &function.blocks {
+        for edge in block.terminator.edges() {
+            n_edges[edge.block.index()] += 1;
+        }
+    }
+    let mut same = HashMap::new();
+    for idx in 0..function.blocks.len() {
+        while let Terminator::Jump(edge) = &function.blocks[idx].terminator {
+            let next = edge.block.index();
+            if next == idx || next == 0 || n_edges[next] != 1 {
                 break;
             }
-            for (parameter, argument) in function.block(next).params.iter().zip(&edge.args) {
-                rewrite.replace(*parameter, *argument);
-            }
-            joined[next.index()] = true;
-            append(function, block, next);
+            let args = edge.args.clone();
+            let target = &mut function.blocks[next];
+            same.extend(std::mem::take(&mut target.params).into_iter().zip(args));
+            let insts = std::mem::take(&mut target.insts);
+            // What is left of the block leads nowhere and nothing leads to it.
+            let empty = Terminator::Jump(Edge { block: Block(next as u32), args: vec![] });
+            let terminator = std::mem::replace(&mut target.terminator, empty);
+            let span = target.span;
+            n_edges[next] = usize::MAX;
+            function.blocks[idx].insts.extend(insts);
+            function.blocks[idx].terminator = terminator;
+            function.blocks[idx].span = span;
         }
     }
-    rewrite.apply(function);
-    joined.contains(&true)
+    clean::replace(function, &same);
+    clean::remove_unreachable(function)
 }
 
-/// Moves what `next` holds behind `block`; `next` is left as a loop that nothing reaches.
-fn append(function: &mut Function, block: Block, next: Block) {
-    let span = function.block(next).span;
-    let to_itself = Terminator::Jump(Edge { block: next, args: Vec::new() });
-    let empty = BlockData { params: Vec::new(), insts: Vec::new(), terminator: to_itself, span };
-    let next = std::mem::replace(&mut function.blocks[next.index()], empty);
-    let first = &mut function.blocks[block.index()];
-    first.insts.extend(next.insts);
-    first.terminator = next.terminator;
-    first.span = next.span;
-}
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
 
-/// Blocks that the entry does not reach go; the others keep their order and get new numbers.
-fn remove_unreached(function: &mut Function) -> bool {
-    let flow = Flow::new(function);
-    let kept: Vec<bool> = (0..function.blocks.len()).map(|it| flow.reaches(Block(it as u32))).collect();
-    if kept.iter().all(|it| *it) {
-        return false;
-    }
-    let mut count = 0;
-    let number: Vec<u32> = kept
-        .iter()
-        .map(|kept| {
-            let number = count;
-            count += u32::from(*kept);
-            number
-        })
-        .collect();
-    let mut keep = kept.iter();
-    function.blocks.retain(|_| *keep.next().unwrap_or(&true));
-    for block in &mut function.blocks {
-        for edge in block.terminator.edges_mut() {
-            edge.block = Block(number[edge.block.index()]);
+    #[test]
+    fn control_flow_becomes_straight() {
+        for (body, expected) in [
+            (
+                "b0(v0: i64):\njump b1(v0)\nb1(v1: i64):\nv2 = neg v1\njump b2\nb2:\nreturn v2",
+                "b0(v0: i64):\nv2 = neg v0\nreturn v2",
+            ),
+            (
+                // A condition made a value, and tested again.
+                "b0(v0: i64):\nv1 = const 1\nv2 = const 0\nbranch slt v0, v1, b1(v1), b1(v2)\nb1(v3: i64):\nv4 = const 0\nbranch ne v3, v4, b2, b3\nb2:\nreturn v0\nb3:\nv5 = const 9\nreturn v5",
+                "b0(v0: i64):\nv1 = const 1\nv2 = const 0\nbranch slt v0, v1, b1, b2\nb1:\nreturn v0\nb2:\nv5 = const 9\nreturn v5",
+            ),
+            (
+                "b0(v0: i64):\nv1 = const 3\nbranch eq v0, v1, b1, b2\nb1:\nv2 = const 7\njump b3(v2)\nb2:\njump b3(v0)\nb3(v3: i64):\nreturn v3",
+                "b0(v0: i64):\nv1 = const 3\nv4 = const 7\nbranch eq v0, v1, b1(v4), b1(v0)\nb1(v3: i64):\nreturn v3",
+            ),
+        ] {
+            check(super::simplify, body, expected);
         }
     }
-    true
+
+    #[test]
+    fn null_checks_stay() {
+        let body = "b0(v0: stack):\nv1 = map_addr m\nv2 = call map_lookup_elem(v1, v0)\nv3 = const 0\nbranch eq v2, v3, b1, b2\nb1:\nreturn v3\nb2:\nv4 = non_null v2\nv5 = load.u64 v4+0\nreturn v5";
+        check(super::simplify, body, body);
+    }
 }

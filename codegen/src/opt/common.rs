@@ -1,110 +1,114 @@
-//! Common subexpressions: a value computed again where an equal one is at hand is that one.
+//! Common subexpressions: what was computed on every way here is not computed again.
 //!
-//! Pure operations count, and so do helper calls that give the same answer for the whole event:
-//! the current task and CPU cannot change under a program. Clocks and random numbers do change.
+//! Constants and addresses are left alone: making one again is cheaper than keeping it.
 
-use super::rewrite::Rewrite;
+use super::clean;
 use crate::helpers::Helper;
 use crate::ir::flow::Flow;
-use crate::ir::{Block, Function, Op, Value};
+use crate::ir::{BinOp, Block, Cond, Function, Op, Value};
 use std::collections::HashMap;
 
-/// Whether a helper's result is the same throughout one event, and the call has no other effect.
-pub fn is_event_constant(helper: Helper) -> bool {
+/// Whether a helper gives the same value whenever one event's program calls it.
+pub fn is_constant_during_event(helper: Helper) -> bool {
+    use Helper::*;
     matches!(
         helper,
-        Helper::GetCurrentPidTgid
-            | Helper::GetCurrentUidGid
-            | Helper::GetCurrentTask
-            | Helper::GetCurrentTaskBtf
-            | Helper::GetCurrentCgroupId
-            | Helper::GetSmpProcessorId
-            | Helper::GetFuncIp
-            | Helper::GetAttachCookie
+        GetCurrentPidTgid
+            | GetCurrentUidGid
+            | GetCurrentTask
+            | GetCurrentTaskBtf
+            | GetCurrentCgroupId
+            | GetSmpProcessorId
+            | GetFuncIp
+            | GetAttachCookie
     )
 }
 
-/// What makes two computations equal: operation, its details, operands.
-#[derive(PartialEq, Eq, Hash)]
-struct Key(std::mem::Discriminant<Op>, String, Vec<Operand>);
-
-/// Equal constants are equal operands, whichever instruction made them.
-#[derive(PartialEq, Eq, Hash)]
-enum Operand {
-    Constant(i64),
-    Value(Value),
-}
-
-/// Replaces repeated computations by the first one that dominates them.
-pub fn eliminate_common(function: &mut Function) -> bool {
+/// Replaces repeated computations by the first one's value.
+pub fn eliminate(function: &mut Function) -> bool {
     let flow = Flow::new(function);
-    let constants = constants(function);
-    let mut rewrite = Rewrite::new(function);
-    let mut known: HashMap<Key, Vec<(Block, Value)>> = HashMap::new();
+    let mut known: HashMap<Op, Vec<(Block, Value)>> = HashMap::new();
+    let mut same: HashMap<Value, Value> = HashMap::new();
     for &block in &flow.order {
-        for id in &function.block(block).insts {
-            let inst = function.inst(*id);
-            let Some(result) = inst.result.filter(|_| is_repeatable(&inst.op)) else { continue };
-            let earlier = known.entry(key(&inst.op, &rewrite, &constants)).or_default();
-            match earlier.iter().find(|(maker, _)| flow.dominates(*maker, block)) {
-                Some((_, value)) => rewrite.replace(result, *value),
-                None => earlier.push((block, result)),
+        let mut kept = Vec::new();
+        for inst in std::mem::take(&mut function.blocks[block.index()].insts) {
+            let data = &mut function.insts[inst.0 as usize];
+            data.op.operands_mut(|value| {
+                while let Some(first) = same.get(value) {
+                    *value = *first;
+                }
+            });
+            if let (Some(result), Some(op)) = (data.result, key(&data.op)) {
+                let found = known.entry(op).or_default();
+                if let Some((_, first)) = found.iter().find(|(above, _)| flow.dominates(*above, block)) {
+                    same.insert(result, *first);
+                    continue;
+                }
+                found.push((block, result));
             }
+            kept.push(inst);
         }
+        function.blocks[block.index()].insts = kept;
     }
-    rewrite.apply(function)
+    clean::replace(function, &same);
+    !same.is_empty()
 }
 
-/// Constants and addresses are left alone: the back end makes them anew where they are used,
-/// which is cheaper than keeping a register.
-fn is_repeatable(op: &Op) -> bool {
+/// The form by which equal computations are found; `None` for those that are not shared.
+fn key(op: &Op) -> Option<Op> {
     match op {
+        Op::Binary(kind @ (BinOp::Add | BinOp::Mul | BinOp::And | BinOp::Or | BinOp::Xor), a, b) => {
+            Some(Op::Binary(*kind, *a.min(b), *a.max(b)))
+        }
+        Op::Compare(kind @ (Cond::Eq | Cond::Ne | Cond::Test), a, b) => {
+            Some(Op::Compare(*kind, *a.min(b), *a.max(b)))
+        }
         Op::Binary(..)
+        | Op::Compare(..)
         | Op::Neg(_)
         | Op::Not(_)
         | Op::Bswap(..)
         | Op::Zext(..)
         | Op::Sext(..)
-        | Op::Compare(..)
-        | Op::FieldOffset(_) => true,
-        Op::Call(helper, _) => is_event_constant(*helper),
-        // Pointers are left alone, so that what the verifier saw checked is what is used.
+        | Op::NonNull(_) => Some(op.clone()),
+        Op::Call(helper, _) if is_constant_during_event(*helper) => Some(op.clone()),
         Op::Const(_)
         | Op::SlotAddr(_)
         | Op::MapAddr(_)
         | Op::MapValueAddr(..)
+        | Op::FieldOffset(_)
         | Op::FuncAddr(_)
         | Op::PtrAdd(..)
-        | Op::NonNull(_)
         | Op::Load { .. }
         | Op::Store { .. }
         | Op::AtomicAdd { .. }
-        | Op::CallFunc(..) => false,
+        | Op::Call(..)
+        | Op::CallFunc(..) => None,
     }
 }
 
-fn key(op: &Op, rewrite: &Rewrite, constants: &HashMap<Value, i64>) -> Key {
-    let detail = match op {
-        Op::Binary(kind, ..) => format!("{kind:?}"),
-        Op::Compare(kind, ..) => format!("{kind:?}"),
-        Op::Bswap(bits, _) | Op::Zext(bits, _) | Op::Sext(bits, _) => bits.to_string(),
-        Op::FieldOffset(access) => access.to_string(),
-        Op::Call(helper, _) => helper.name().to_owned(),
-        _ => String::new(),
-    };
-    let operand = |value: Value| match constants.get(&value) {
-        Some(constant) => Operand::Constant(*constant),
-        None => Operand::Value(rewrite.resolve(value)),
-    };
-    let operands = op.operands().into_iter().map(operand).collect();
-    Key(std::mem::discriminant(op), detail, operands)
-}
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
 
-/// The values that are constants.
-pub fn constants(function: &Function) -> HashMap<Value, i64> {
-    let made = function.insts.iter().filter_map(|inst| match (&inst.op, inst.result) {
-        (Op::Const(number), Some(result)) => Some((result, *number)),
-        _ => None,
-    });
-    made.collect()
+    #[test]
+    fn repeated_values_are_shared() {
+        for (body, expected) in [
+            (
+                "b0:\nv0 = call get_current_pid_tgid()\nv1 = call get_current_pid_tgid()\nv2 = add v0, v1\nv3 = add v1, v0\nv4 = mul v2, v3\nreturn v4",
+                "b0:\nv0 = call get_current_pid_tgid()\nv2 = add v0, v0\nv4 = mul v2, v2\nreturn v4",
+            ),
+            (
+                "b0:\nv0 = call ktime_get_ns()\nv1 = call ktime_get_ns()\nv2 = sub v1, v0\nreturn v2",
+                "b0:\nv0 = call ktime_get_ns()\nv1 = call ktime_get_ns()\nv2 = sub v1, v0\nreturn v2",
+            ),
+            (
+                // Neither arm dominates the other; the block before both does.
+                "b0(v0: i64):\nv1 = neg v0\nbranch eq v0, v1, b1, b2\nb1:\nv2 = neg v0\nv3 = not v0\nreturn v3\nb2:\nv4 = not v0\nreturn v4",
+                "b0(v0: i64):\nv1 = neg v0\nbranch eq v0, v1, b1, b2\nb1:\nv3 = not v0\nreturn v3\nb2:\nv4 = not v0\nreturn v4",
+            ),
+        ] {
+            check(super::eliminate, body, expected);
+        }
+    }
 }

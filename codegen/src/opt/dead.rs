@@ -1,85 +1,112 @@
-//! Dead code: instructions and block parameters whose values nobody uses.
+//! Dead code: operations and parameters whose value nothing needs.
 
-use super::common::is_event_constant;
-use crate::ir::{Block, Function, Op, Value};
+use super::clean;
+use crate::helpers::Helper;
+use crate::ir::{Function, Op, Value};
+use std::collections::HashMap;
 
-/// Removes what has no use and no effect.
-pub fn eliminate_dead(function: &mut Function) -> bool {
+/// Removes them.
+pub fn remove(function: &mut Function) -> bool {
     let live = live_values(function);
-    let dead_result = |op: &Op, result: Option<Value>| {
-        let pure = !op.has_effect() || matches!(op, Op::Call(helper, _) if is_event_constant(*helper));
-        pure && result.is_none_or(|it| !live[it.index()])
-    };
+    let dead = |value: Value| !live[value.index()];
     let mut changed = false;
-    for block in &mut function.blocks {
+    let mut blocks = std::mem::take(&mut function.blocks);
+    for block in &mut blocks {
         let before = block.insts.len();
-        block.insts.retain(|it| {
-            let inst = &function.insts[it.0 as usize];
-            !dead_result(&inst.op, inst.result)
+        block.insts.retain(|&inst| {
+            let inst = function.inst(inst);
+            has_effect(&inst.op) || inst.result.is_some_and(|it| !dead(it))
         });
         changed |= block.insts.len() != before;
-    }
-    changed | remove_parameters(function, &live)
-}
-
-/// A value is live when an effect or a terminator needs it, directly or through others.
-fn live_values(function: &Function) -> Vec<bool> {
-    let mut makers = vec![None; function.values.len()];
-    let mut sources: Vec<Vec<Value>> = vec![Vec::new(); function.values.len()];
-    let mut work: Vec<Value> = Vec::new();
-    for block in &function.blocks {
-        for id in &block.insts {
-            let inst = function.inst(*id);
-            if let Some(result) = inst.result {
-                makers[result.index()] = Some(*id);
-            }
-            let removable = matches!(&inst.op, Op::Call(helper, _) if is_event_constant(*helper));
-            if inst.op.has_effect() && !removable {
-                work.extend(inst.op.operands());
-            }
-        }
-        work.extend(block.terminator.operands());
-        for edge in block.terminator.edges() {
-            for (parameter, argument) in function.block(edge.block).params.iter().zip(&edge.args) {
-                sources[parameter.index()].push(*argument);
-            }
-        }
-    }
-    let mut live = vec![false; function.values.len()];
-    while let Some(value) = work.pop() {
-        if std::mem::replace(&mut live[value.index()], true) {
-            continue;
-        }
-        if let Some(id) = makers[value.index()] {
-            work.extend(function.inst(id).op.operands());
-        }
-        work.extend(&sources[value.index()]);
-    }
-    live
-}
-
-/// Drops dead parameters of all blocks but the entry, with the arguments passed for them.
-fn remove_parameters(function: &mut Function, live: &[bool]) -> bool {
-    let mut changed = false;
-    for index in 1..function.blocks.len() {
-        let kept: Vec<bool> = function.blocks[index].params.iter().map(|it| live[it.index()]).collect();
-        if kept.iter().all(|it| *it) {
-            continue;
-        }
-        changed = true;
-        retain(&mut function.blocks[index].params, &kept);
-        for block in &mut function.blocks {
-            for edge in block.terminator.edges_mut() {
-                if edge.block == Block(index as u32) {
-                    retain(&mut edge.args, &kept);
+        for &inst in &block.insts {
+            let inst = &mut function.insts[inst.0 as usize];
+            // A call for its effect, or an addition whose old value nobody looks at.
+            if inst.result.is_some_and(dead) {
+                if let Op::AtomicAdd { fetch, .. } = &mut inst.op {
+                    *fetch = false;
                 }
+                inst.result = None;
             }
         }
+    }
+    function.blocks = blocks;
+    let mut params = function.blocks.iter().skip(1).flat_map(|it| &it.params);
+    if params.any(|it| dead(*it)) {
+        let entry = function.blocks[0].params.clone();
+        clean::remove_params(function, |it| dead(it) && !entry.contains(&it));
+        changed = true;
     }
     changed
 }
 
-fn retain(list: &mut Vec<Value>, kept: &[bool]) {
-    let mut kept = kept.iter();
-    list.retain(|_| *kept.next().unwrap_or(&true));
+/// Whether an operation must stay even when its result is not used.
+fn has_effect(op: &Op) -> bool {
+    match op {
+        Op::Call(helper, _) => !is_pure(*helper),
+        op => op.has_effect(),
+    }
+}
+
+/// Helpers that only give a value.
+fn is_pure(helper: Helper) -> bool {
+    use Helper::*;
+    super::common::is_constant_during_event(helper)
+        || matches!(helper, KtimeGetNs | KtimeGetBootNs | KtimeGetTaiNs | GetPrandomU32)
+}
+
+/// For every value whether something that stays needs it.
+fn live_values(function: &Function) -> Vec<bool> {
+    let mut live = vec![false; function.values.len()];
+    let mut definitions: HashMap<Value, Vec<Value>> = HashMap::new();
+    let mut open = Vec::new();
+    for block in &function.blocks {
+        for &inst in &block.insts {
+            let inst = function.inst(inst);
+            if has_effect(&inst.op) {
+                open.extend(inst.op.operands());
+            }
+            if let Some(result) = inst.result {
+                definitions.entry(result).or_default().extend(inst.op.operands());
+            }
+        }
+        open.extend(block.terminator.operands());
+        for edge in block.terminator.edges() {
+            for (&param, &arg) in function.block(edge.block).params.iter().zip(&edge.args) {
+                definitions.entry(param).or_default().push(arg);
+            }
+        }
+    }
+    while let Some(value) = open.pop() {
+        if !std::mem::replace(&mut live[value.index()], true) {
+            open.extend(definitions.get(&value).into_iter().flatten());
+        }
+    }
+    live
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn what_nothing_needs_goes() {
+        for (body, expected) in [
+            ("b0:\nv0 = const 1\nv1 = neg v0\nv2 = const 2\nreturn v2", "b0:\nv2 = const 2\nreturn v2"),
+            (
+                "b0:\nv0 = call ktime_get_ns()\nv1 = call map_delete_elem(v0, v0)\nv2 = const 0\nreturn v2",
+                "b0:\nv0 = call ktime_get_ns()\ncall map_delete_elem(v0, v0)\nv2 = const 0\nreturn v2",
+            ),
+            (
+                "b0:\nv0 = call ktime_get_ns()\njump b1(v0)\nb1(v1: i64):\nv2 = const 0\nreturn v2",
+                "b0:\njump b1\nb1:\nv2 = const 0\nreturn v2",
+            ),
+            (
+                // A loop that only feeds itself.
+                "b0:\nv0 = const 0\njump b1(v0)\nb1(v1: i64):\nv2 = const 1\nv3 = add v1, v2\nbranch eq v2, v0, b1(v3), b2\nb2:\nreturn v0",
+                "b0:\nv0 = const 0\njump b1\nb1:\nv2 = const 1\nbranch eq v2, v0, b1, b2\nb2:\nreturn v0",
+            ),
+        ] {
+            check(super::remove, body, expected);
+        }
+    }
 }

@@ -1,212 +1,357 @@
-//! Constant folding, algebraic simplification, strength reduction.
+//! Constant folding, algebraic simplification, strength reduction, fusion of comparisons with
+//! branches, offsets into loads and stores.
 //!
-//! Division by zero does not reach here as such: lowering branches around it. eBPF's own rule
-//! (0, or the dividend for a remainder) is used where it does.
+//! Sums of sums are left alone: a bound on the inner one must stay visible.
 
-use super::common::constants;
-use super::rewrite::Rewrite;
-use crate::ir::{BinOp, Cond, Function, InstId, Op, Value};
+use super::clean;
+use crate::ir::{BinOp, Cond, Function, InstData, InstId, Op, Terminator, Type, Value};
 use std::collections::HashMap;
 
-/// What an operation turns into.
-enum Folded {
-    /// A constant.
-    Constant(i64),
-    /// One of its operands.
+/// Offsets that fit an instruction.
+const OFFSETS: std::ops::RangeInclusive<i64> = i16::MIN as i64..=i16::MAX as i64;
+
+/// Simplifies every operation and branch.
+pub fn fold(function: &mut Function) -> bool {
+    let mut folder = Folder::new(function);
+    for idx in 0..folder.function.blocks.len() {
+        folder.block(idx);
+    }
+    let Folder { same, mut changed, .. } = folder;
+    clean::replace(function, &same);
+    changed |= fold_params(function);
+    changed || !same.is_empty()
+}
+
+struct Folder<'a> {
+    function: &'a mut Function,
+    /// What defines each value; changed along.
+    definitions: Vec<Option<Op>>,
+    same: HashMap<Value, Value>,
+    changed: bool,
+}
+
+/// What an operation turned out to be.
+enum Simpler {
+    /// A value that exists.
     Value(Value),
-    /// A binary operation with a constant right side.
-    WithConstant(BinOp, Value, i64),
     /// Another operation.
     Op(Op),
+    /// Another operation on a new constant, which is given.
+    WithConst(BinOp, Value, i64),
+    /// A pointer plus a new constant.
+    PtrAdd(Value, i64),
 }
 
-/// Folds every instruction that can be.
-pub fn fold_constants(function: &mut Function) -> bool {
-    let mut known = constants(function);
-    let defined = definitions(function);
-    let mut rewrite = Rewrite::new(function);
-    let mut changed = false;
-    for block in 0..function.blocks.len() {
-        let mut position = 0;
-        while position < function.blocks[block].insts.len() {
-            let id = function.blocks[block].insts[position];
-            position += 1;
-            let inst = function.inst(id);
-            let Some(result) = inst.result else { continue };
-            let mut op = inst.op.clone();
-            op.operands_mut(|it| *it = rewrite.resolve(*it));
-            match fold(&op, &known, |value| defined.get(&value).map(|id| &function.inst(*id).op)) {
-                None => continue,
-                Some(Folded::Constant(number)) => {
-                    known.insert(result, number);
-                    set(function, id, Op::Const(number));
-                }
-                Some(Folded::Value(value)) => rewrite.replace(result, value),
-                Some(Folded::Op(op)) => set(function, id, op),
-                Some(Folded::WithConstant(kind, value, number)) => {
-                    let constant = add_constant(function, block, position - 1, number, id);
-                    known.insert(constant, number);
-                    position += 1;
-                    set(function, id, Op::Binary(kind, value, constant));
+impl<'a> Folder<'a> {
+    fn new(function: &'a mut Function) -> Folder<'a> {
+        let mut definitions = vec![None; function.values.len()];
+        for block in &function.blocks {
+            for &inst in &block.insts {
+                let inst = function.inst(inst);
+                if let Some(result) = inst.result {
+                    definitions[result.index()] = Some(inst.op.clone());
                 }
             }
-            changed = true;
+        }
+        Folder { function, definitions, same: HashMap::new(), changed: false }
+    }
+
+    fn block(&mut self, idx: usize) {
+        let insts = std::mem::take(&mut self.function.blocks[idx].insts);
+        let mut kept = Vec::with_capacity(insts.len());
+        for inst in insts {
+            self.inst(inst, &mut kept);
+        }
+        self.function.blocks[idx].insts = kept;
+        let mut terminator = self.function.blocks[idx].terminator.clone();
+        if self.terminator(&mut terminator) {
+            self.function.blocks[idx].terminator = terminator;
+            self.changed = true;
         }
     }
-    rewrite.apply(function) | changed
-}
 
-fn set(function: &mut Function, id: InstId, op: Op) {
-    function.insts[id.0 as usize].op = op;
-}
-
-/// A new constant before the instruction at `position`.
-fn add_constant(function: &mut Function, block: usize, position: usize, number: i64, near: InstId) -> Value {
-    let value = Value(function.values.len() as u32);
-    function.values.push(crate::ir::ValueData { ty: crate::ir::Type::I64 });
-    let span = function.inst(near).span;
-    let id = InstId(function.insts.len() as u32);
-    function.insts.push(crate::ir::InstData { op: Op::Const(number), result: Some(value), span });
-    function.blocks[block].insts.insert(position, id);
-    value
-}
-
-fn definitions(function: &Function) -> HashMap<Value, InstId> {
-    let ids = (0..function.insts.len() as u32).map(InstId);
-    ids.filter_map(|id| Some((function.inst(id).result?, id))).collect()
-}
-
-fn fold<'a>(
-    op: &Op,
-    known: &HashMap<Value, i64>,
-    definition: impl Fn(Value) -> Option<&'a Op>,
-) -> Option<Folded> {
-    let constant = |value: &Value| known.get(value).copied();
-    match op {
-        Op::Neg(a) => constant(a).map(|a| Folded::Constant(a.wrapping_neg())),
-        Op::Not(a) => constant(a).map(|a| Folded::Constant(!a)),
-        Op::Bswap(bits, a) => constant(a).map(|a| Folded::Constant(swap(*bits, a))),
-        Op::Zext(bits, a) => match (constant(a), definition(*a)) {
-            (Some(a), _) => Some(Folded::Constant(zero_extend(*bits, a))),
-            (_, Some(inner)) if fits(inner, *bits, known) => Some(Folded::Value(*a)),
-            (_, Some(Op::Zext(inner, b) | Op::Sext(inner, b))) if inner >= bits => {
-                Some(Folded::Op(Op::Zext(*bits, *b)))
+    fn inst(&mut self, inst: InstId, kept: &mut Vec<InstId>) {
+        let mut data = self.function.inst(inst).clone();
+        data.op.operands_mut(|value| *value = self.known(*value));
+        if let Some(op) = self.absorb_offset(&data.op) {
+            data.op = op;
+            self.changed = true;
+        }
+        match self.simpler(&data.op) {
+            None => {}
+            Some(Simpler::Value(value)) => {
+                if let Some(result) = data.result {
+                    self.same.insert(result, value);
+                    return;
+                }
             }
+            Some(Simpler::Op(op)) => {
+                data.op = op;
+                self.changed = true;
+            }
+            Some(Simpler::WithConst(op, value, number)) => {
+                let number = self.constant(number, &data, kept);
+                data.op = Op::Binary(op, value, number);
+                self.changed = true;
+            }
+            Some(Simpler::PtrAdd(ptr, number)) => {
+                let number = self.constant(number, &data, kept);
+                data.op = Op::PtrAdd(ptr, number);
+                self.changed = true;
+            }
+        }
+        if let Some(result) = data.result {
+            self.definitions[result.index()] = Some(data.op.clone());
+        }
+        self.function.insts[inst.0 as usize] = data;
+        kept.push(inst);
+    }
+
+    fn known(&self, mut value: Value) -> Value {
+        while let Some(same) = self.same.get(&value) {
+            value = *same;
+        }
+        value
+    }
+
+    /// A new constant before an instruction.
+    fn constant(&mut self, number: i64, before: &InstData, kept: &mut Vec<InstId>) -> Value {
+        let op = Op::Const(number);
+        self.function.values.push(crate::ir::ValueData { ty: Type::I64 });
+        let value = Value((self.function.values.len() - 1) as u32);
+        self.definitions.push(Some(op.clone()));
+        kept.push(InstId(self.function.insts.len() as u32));
+        self.function.insts.push(InstData { op, result: Some(value), span: before.span });
+        value
+    }
+
+    fn definition(&self, value: Value) -> Option<&Op> {
+        self.definitions[value.index()].as_ref()
+    }
+
+    fn number(&self, value: Value) -> Option<i64> {
+        match self.definition(value)? {
+            Op::Const(number) => Some(*number),
             _ => None,
-        },
-        Op::Sext(bits, a) => match (constant(a), definition(*a)) {
-            (Some(a), _) => Some(Folded::Constant(sign_extend(*bits, a))),
-            (_, Some(Op::Load { width, signed: true, .. })) if width * 8 <= *bits => Some(Folded::Value(*a)),
-            (_, Some(inner)) if *bits > 1 && fits(inner, bits - 1, known) => Some(Folded::Value(*a)),
-            (_, Some(Op::Zext(inner, b) | Op::Sext(inner, b))) if inner >= bits => {
-                Some(Folded::Op(Op::Sext(*bits, *b)))
-            }
+        }
+    }
+
+    fn simpler(&self, op: &Op) -> Option<Simpler> {
+        match op {
+            Op::Binary(op, a, b) => self.binary(*op, *a, *b),
+            Op::Neg(a) => Some(constant(self.number(*a)?.wrapping_neg())),
+            Op::Not(a) => Some(constant(!self.number(*a)?)),
+            Op::Bswap(bits, a) => Some(constant(byte_swapped(self.number(*a)?, *bits))),
+            Op::Zext(bits, a) => self.zext(*bits, *a),
+            Op::Sext(bits, a) => self.sext(*bits, *a),
+            Op::Compare(cond, a, b) => self.compare(*cond, *a, *b),
+            Op::PtrAdd(ptr, offset) => self.ptr_add(*ptr, self.number(*offset)?),
             _ => None,
-        },
-        Op::Compare(cond, a, b) => match (constant(a), constant(b)) {
-            (Some(a), Some(b)) => Some(Folded::Constant(holds(*cond, a, b).into())),
-            // A comparison is 0 or 1 already: comparing it with 0 only keeps or turns it.
-            (None, Some(0)) if *cond == Cond::Ne => {
-                matches!(definition(*a), Some(Op::Compare(..))).then_some(Folded::Value(*a))
-            }
-            (None, Some(0)) if *cond == Cond::Eq => match definition(*a) {
-                Some(Op::Compare(inner, x, y)) => Some(Folded::Op(Op::Compare(inner.inverse()?, *x, *y))),
+        }
+    }
+
+    fn binary(&self, op: BinOp, a: Value, b: Value) -> Option<Simpler> {
+        use BinOp::*;
+        let Some(right) = self.number(b) else {
+            let left = self.number(a)?;
+            let commutes = matches!(op, Add | Mul | And | Or | Xor);
+            return commutes.then(|| self.with_const(op, b, left)).flatten().or(match (op, commutes) {
+                (_, true) => Some(Simpler::Op(Op::Binary(op, b, a))),
+                (Sub, _) if left == 0 => Some(Simpler::Op(Op::Neg(b))),
                 _ => None,
-            },
-            _ => None,
-        },
-        Op::Binary(kind, a, b) => match (constant(a), constant(b)) {
-            (Some(x), Some(y)) => Some(Folded::Constant(binary(*kind, x, y))),
-            (None, Some(y)) => with_constant(*kind, *a, y, known, definition),
-            (Some(_), None) if commutes(*kind) => Some(Folded::Op(Op::Binary(*kind, *b, *a))),
-            _ => None,
-        },
-        Op::PtrAdd(base, by) if constant(by) == Some(0) => Some(Folded::Value(*base)),
-        _ => None,
-    }
-}
-
-/// Whether an operation's result is known to fit so many bits, unsigned.
-fn fits(op: &Op, bits: u8, known: &HashMap<Value, i64>) -> bool {
-    match op {
-        Op::Load { width, signed: false, .. } => width * 8 <= bits,
-        Op::Zext(inner, _) | Op::Bswap(inner, _) => *inner <= bits,
-        Op::Compare(..) => true,
-        Op::Binary(BinOp::And, _, mask) => {
-            known.get(mask).is_some_and(|it| *it >= 0 && (bits >= 63 || *it < 1 << bits))
+            });
+        };
+        match self.number(a) {
+            Some(left) => Some(constant(computed(op, left, right)?)),
+            None => self.with_const(op, a, right),
         }
-        Op::Binary(BinOp::LShr, _, by) => known.get(by).is_some_and(|it| 64 - (it & 63) <= bits.into()),
-        _ => false,
     }
-}
 
-fn commutes(kind: BinOp) -> bool {
-    matches!(kind, BinOp::Add | BinOp::Mul | BinOp::And | BinOp::Or | BinOp::Xor)
-}
-
-/// `a kind y`, where only y is constant.
-fn with_constant<'a>(
-    kind: BinOp,
-    a: Value,
-    y: i64,
-    known: &HashMap<Value, i64>,
-    definition: impl Fn(Value) -> Option<&'a Op>,
-) -> Option<Folded> {
-    let power = (y > 1 && y.count_ones() == 1).then(|| i64::from(y.trailing_zeros()));
-    match (kind, y, power) {
-        (BinOp::Add | BinOp::Sub | BinOp::Or | BinOp::Xor, 0, _) => Some(Folded::Value(a)),
-        (BinOp::Shl | BinOp::LShr | BinOp::AShr, by, _) if by & 63 == 0 => Some(Folded::Value(a)),
-        (BinOp::Mul | BinOp::UDiv | BinOp::SDiv, 1, _) | (BinOp::And, -1, _) => Some(Folded::Value(a)),
-        (BinOp::Mul | BinOp::And, 0, _) | (BinOp::UMod | BinOp::SMod, 1, _) => Some(Folded::Constant(0)),
-        (BinOp::Mul, _, Some(power)) => Some(Folded::WithConstant(BinOp::Shl, a, power)),
-        (BinOp::UDiv, _, Some(power)) => Some(Folded::WithConstant(BinOp::LShr, a, power)),
-        (BinOp::UMod, _, Some(_)) => Some(Folded::WithConstant(BinOp::And, a, y - 1)),
-        (BinOp::Sub, y, _) if y != i64::MIN => Some(Folded::WithConstant(BinOp::Add, a, -y)),
-        // (x + c) + y, (x & c) & y, …: one operation with both constants.
-        (BinOp::Add | BinOp::And | BinOp::Or | BinOp::Xor, ..) => match definition(a) {
-            Some(Op::Binary(inner, x, c)) if *inner == kind => {
-                let c = known.get(c)?;
-                Some(Folded::WithConstant(kind, *x, binary(kind, *c, y)))
+    /// `a op number`
+    fn with_const(&self, op: BinOp, a: Value, number: i64) -> Option<Simpler> {
+        use BinOp::*;
+        let power = (number as u64).is_power_of_two().then(|| i64::from(number.trailing_zeros()));
+        Some(match (op, number) {
+            (Add | Sub | Or | Xor | Shl | LShr | AShr, 0) | (Mul | UDiv | SDiv, 1) | (And, -1) => {
+                Simpler::Value(a)
             }
+            (Mul | And, 0) | (UMod, 1) | (SMod, 1 | -1) => constant(0),
+            (Or, -1) => constant(-1),
+            (Xor, -1) => Simpler::Op(Op::Not(a)),
+            (Sub, _) => Simpler::WithConst(Add, a, number.wrapping_neg()),
+            (Mul, _) => Simpler::WithConst(Shl, a, power?),
+            (UDiv, _) => Simpler::WithConst(LShr, a, power?),
+            (UMod, _) => Simpler::WithConst(And, a, power.map(|_| number - 1)?),
+            _ => return None,
+        })
+    }
+
+    fn zext(&self, bits: u8, a: Value) -> Option<Simpler> {
+        if let Some(number) = self.number(a) {
+            return Some(constant(number & low_bits(bits)));
+        }
+        (self.width(a) <= u32::from(bits)).then_some(Simpler::Value(a))
+    }
+
+    fn sext(&self, bits: u8, a: Value) -> Option<Simpler> {
+        if let Some(number) = self.number(a) {
+            let unused = 64 - u32::from(bits);
+            return Some(constant(number << unused >> unused));
+        }
+        let extended = match self.definition(a)? {
+            Op::Load { width, signed: true, .. } => 8 * u32::from(*width) <= u32::from(bits),
+            Op::Sext(from, _) => from <= &bits,
+            _ => self.width(a) < u32::from(bits),
+        };
+        extended.then_some(Simpler::Value(a))
+    }
+
+    /// All bits above so many are known to be 0.
+    fn width(&self, value: Value) -> u32 {
+        match self.definition(value) {
+            Some(Op::Load { width, signed: false, .. }) => 8 * u32::from(*width),
+            Some(Op::Zext(bits, _) | Op::Bswap(bits, _)) => (*bits).into(),
+            Some(Op::Compare(..)) => 1,
+            Some(Op::Binary(BinOp::And, _, mask)) => match self.number(*mask) {
+                Some(mask) => 64 - mask.leading_zeros(),
+                None => 64,
+            },
+            Some(Op::Binary(BinOp::LShr, _, count)) => match self.number(*count) {
+                Some(count) => 64 - (count & 63) as u32,
+                None => 64,
+            },
+            _ => 64,
+        }
+    }
+
+    fn compare(&self, cond: Cond, a: Value, b: Value) -> Option<Simpler> {
+        if let (Some(left), Some(right)) = (self.number(a), self.number(b)) {
+            return Some(constant(holds(cond, left, right).into()));
+        }
+        let Some(Op::Compare(inner, left, right)) = self.definition(a) else { return None };
+        match (cond, self.number(b)?) {
+            (Cond::Ne, 0) | (Cond::Eq, 1) => Some(Simpler::Value(a)),
+            (Cond::Eq, 0) | (Cond::Ne, 1) => Some(Simpler::Op(Op::Compare(negated(*inner)?, *left, *right))),
             _ => None,
-        },
-        _ => None,
+        }
+    }
+
+    fn ptr_add(&self, ptr: Value, number: i64) -> Option<Simpler> {
+        if number == 0 {
+            return Some(Simpler::Value(ptr));
+        }
+        let Some(Op::PtrAdd(base, before)) = self.definition(ptr) else { return None };
+        Some(Simpler::PtrAdd(*base, self.number(*before)?.wrapping_add(number)))
+    }
+
+    /// An access through `ptr + number` as an access at an offset.
+    fn absorb_offset(&self, op: &Op) -> Option<Op> {
+        let mut op = op.clone();
+        let (Op::Load { ptr, offset, .. }
+        | Op::Store { ptr, offset, .. }
+        | Op::AtomicAdd { ptr, offset, .. }) = &mut op
+        else {
+            return None;
+        };
+        let Some(Op::PtrAdd(base, number)) = self.definition(*ptr) else { return None };
+        let sum = self.number(*number)?.checked_add((*offset).into())?;
+        if !OFFSETS.contains(&sum) {
+            return None;
+        }
+        (*ptr, *offset) = (*base, sum as i32);
+        Some(op)
+    }
+
+    fn terminator(&self, terminator: &mut Terminator) -> bool {
+        let Terminator::Branch { cond, left, right, then, otherwise } = terminator else { return false };
+        (*left, *right) = (self.known(*left), self.known(*right));
+        if then == otherwise {
+            *terminator = Terminator::Jump(then.clone());
+            return true;
+        }
+        if let (Some(a), Some(b)) = (self.number(*left), self.number(*right)) {
+            let edge = if holds(*cond, a, b) { then } else { otherwise };
+            *terminator = Terminator::Jump(edge.clone());
+            return true;
+        }
+        let Some(Op::Compare(inner, a, b)) = self.definition(*left) else { return false };
+        match (*cond, self.number(*right)) {
+            (Cond::Ne, Some(0)) | (Cond::Eq, Some(1)) => {}
+            (Cond::Eq, Some(0)) | (Cond::Ne, Some(1)) => std::mem::swap(then, otherwise),
+            _ => return false,
+        }
+        (*cond, *left, *right) = (*inner, *a, *b);
+        true
     }
 }
 
-/// What the machine computes.
-pub fn binary(kind: BinOp, a: i64, b: i64) -> i64 {
+/// Parameters for which every edge passes the same number become constants.
+fn fold_params(function: &mut Function) -> bool {
+    let mut numbers = HashMap::new();
+    for inst in &function.insts {
+        if let (Op::Const(number), Some(result)) = (&inst.op, inst.result) {
+            numbers.insert(result, *number);
+        }
+    }
+    let mut only: HashMap<Value, Option<i64>> = HashMap::new();
+    for block in &function.blocks {
+        for edge in block.terminator.edges() {
+            for (&param, arg) in function.block(edge.block).params.iter().zip(&edge.args) {
+                let number = numbers.get(arg).copied();
+                let seen = only.entry(param).or_insert(number);
+                *seen = seen.filter(|it| Some(*it) == number);
+            }
+        }
+    }
+    only.retain(|_, number| number.is_some());
+    for idx in 0..function.blocks.len() {
+        for param in function.blocks[idx].params.clone() {
+            if let Some(Some(number)) = only.get(&param) {
+                let span = function.blocks[idx].span;
+                let inst = InstId(function.insts.len() as u32);
+                function.insts.push(InstData { op: Op::Const(*number), result: Some(param), span });
+                function.blocks[idx].insts.insert(0, inst);
+            }
+        }
+    }
+    clean::remove_params(function, |it| only.contains_key(&it));
+    !only.is_empty()
+}
+
+fn constant(number: i64) -> Simpler {
+    Simpler::Op(Op::Const(number))
+}
+
+fn low_bits(bits: u8) -> i64 {
+    (u64::MAX >> (64 - u32::from(bits))) as i64
+}
+
+fn byte_swapped(number: i64, bits: u8) -> i64 {
+    ((number as u64).swap_bytes() >> (64 - u32::from(bits))) as i64
+}
+
+/// What the kernel computes; `None` for a division by zero, which lowering excludes.
+fn computed(op: BinOp, a: i64, b: i64) -> Option<i64> {
     let (ua, ub) = (a as u64, b as u64);
-    match kind {
+    let count = b as u32 & 63;
+    Some(match op {
         BinOp::Add => a.wrapping_add(b),
         BinOp::Sub => a.wrapping_sub(b),
         BinOp::Mul => a.wrapping_mul(b),
-        BinOp::UDiv => ua.checked_div(ub).unwrap_or(0) as i64,
-        BinOp::SDiv => {
-            if b == 0 {
-                0
-            } else {
-                a.wrapping_div(b)
-            }
-        }
-        BinOp::UMod => ua.checked_rem(ub).unwrap_or(ua) as i64,
-        BinOp::SMod => {
-            if b == 0 {
-                a
-            } else {
-                a.wrapping_rem(b)
-            }
-        }
+        BinOp::UDiv => ua.checked_div(ub)? as i64,
+        BinOp::UMod => ua.checked_rem(ub)? as i64,
+        BinOp::SDiv => (b != 0).then(|| a.wrapping_div(b))?,
+        BinOp::SMod => (b != 0).then(|| a.wrapping_rem(b))?,
         BinOp::And => a & b,
         BinOp::Or => a | b,
         BinOp::Xor => a ^ b,
-        BinOp::Shl => ((ua) << (ub & 63)) as i64,
-        BinOp::LShr => (ua >> (ub & 63)) as i64,
-        BinOp::AShr => a >> (ub & 63),
-    }
+        BinOp::Shl => a << count,
+        BinOp::LShr => (ua >> count) as i64,
+        BinOp::AShr => a >> count,
+    })
 }
 
-/// Whether a comparison of two numbers holds.
+/// Whether a comparison of numbers holds.
 pub fn holds(cond: Cond, a: i64, b: i64) -> bool {
     let (ua, ub) = (a as u64, b as u64);
     match cond {
@@ -224,44 +369,92 @@ pub fn holds(cond: Cond, a: i64, b: i64) -> bool {
     }
 }
 
-fn zero_extend(bits: u8, a: i64) -> i64 {
-    (((a as u64) << (64 - bits)) >> (64 - bits)) as i64
-}
-
-fn sign_extend(bits: u8, a: i64) -> i64 {
-    (a << (64 - bits)) >> (64 - bits)
-}
-
-fn swap(bits: u8, a: i64) -> i64 {
-    match bits {
-        16 => i64::from((a as u16).swap_bytes()),
-        32 => i64::from((a as u32).swap_bytes()),
-        _ => a.swap_bytes(),
-    }
+fn negated(cond: Cond) -> Option<Cond> {
+    Some(match cond {
+        Cond::Eq => Cond::Ne,
+        Cond::Ne => Cond::Eq,
+        Cond::ULt => Cond::UGe,
+        Cond::ULe => Cond::UGt,
+        Cond::UGt => Cond::ULe,
+        Cond::UGe => Cond::ULt,
+        Cond::SLt => Cond::SGe,
+        Cond::SLe => Cond::SGt,
+        Cond::SGt => Cond::SLe,
+        Cond::SGe => Cond::SLt,
+        Cond::Test => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::check;
     use super::*;
 
     #[test]
-    fn folding_computes_what_the_machine_does() {
-        let table = [
-            (BinOp::SDiv, -7, 2, -3),
-            (BinOp::SMod, -7, 2, -1),
-            (BinOp::UDiv, -7, 2, 0x7fff_ffff_ffff_fffc),
-            (BinOp::SDiv, i64::MIN, -1, i64::MIN),
-            (BinOp::UDiv, 5, 0, 0),
-            (BinOp::UMod, 5, 0, 5),
-            (BinOp::AShr, -16, 1, -8),
-            (BinOp::LShr, -16, 60, 15),
-            (BinOp::Shl, 1, 65, 2),
-        ];
-        for (kind, a, b, expected) in table {
-            assert_eq!(binary(kind, a, b), expected, "{kind:?} {a} {b}");
+    fn operations_become_simpler() {
+        for (op, expected) in [
+            ("v2 = const 6\nv3 = const 7\nv4 = mul v2, v3", "v2 = const 6\nv3 = const 7\nv4 = const 42"),
+            ("v3 = const 8\nv4 = mul v0, v3", "v3 = const 8\nv5 = const 3\nv4 = shl v0, v5"),
+            ("v3 = const 8\nv4 = umod v0, v3", "v3 = const 8\nv5 = const 7\nv4 = and v0, v5"),
+            ("v3 = const 8\nv4 = sub v0, v3", "v3 = const 8\nv5 = const -8\nv4 = add v0, v5"),
+            ("v3 = const 0\nv4 = sub v3, v0", "v3 = const 0\nv4 = neg v0"),
+            ("v3 = const 300\nv4 = zext8 v3", "v3 = const 300\nv4 = const 44"),
+            ("v3 = const -1\nv4 = bswap16 v3", "v3 = const -1\nv4 = const 65535"),
+            (
+                "v2 = compare slt v0, v1\nv3 = const 0\nv4 = compare eq v2, v3",
+                "v2 = compare slt v0, v1\nv3 = const 0\nv4 = compare sge v0, v1",
+            ),
+        ] {
+            let wrap = |op: &str| format!("b0(v0: i64, v1: i64):\n{op}\nreturn v4");
+            check(fold, &wrap(op), &wrap(expected));
         }
-        assert_eq!(zero_extend(8, -1), 255);
-        assert_eq!(sign_extend(8, 255), -1);
-        assert_eq!(swap(16, 0x1234), 0x3412);
+    }
+
+    #[test]
+    fn operations_that_change_nothing_go() {
+        for (op, expected) in [
+            ("v3 = const 0\nv4 = add v0, v3", "v3 = const 0"),
+            ("v3 = const 1\nv4 = sdiv v0, v3", "v3 = const 1"),
+        ] {
+            let wrap = |op: &str, value| format!("b0(v0: i64, v1: i64):\n{op}\nreturn {value}");
+            check(fold, &wrap(op, "v4"), &wrap(expected, "v0"));
+        }
+    }
+
+    #[test]
+    fn branches_take_over_comparisons() {
+        check(
+            fold,
+            "b0(v0: i64, v1: i64):\nv2 = compare ult v0, v1\nv3 = const 0\nbranch eq v2, v3, b1, b2\nb1:\nreturn v0\nb2:\nreturn v1",
+            "b0(v0: i64, v1: i64):\nv2 = compare ult v0, v1\nv3 = const 0\nbranch ult v0, v1, b2, b1\nb1:\nreturn v0\nb2:\nreturn v1",
+        );
+        check(
+            fold,
+            "b0:\nv0 = const 1\nv1 = const 2\nbranch slt v0, v1, b1, b2\nb1:\nreturn v0\nb2:\nreturn v1",
+            "b0:\nv0 = const 1\nv1 = const 2\njump b1\nb1:\nreturn v0\nb2:\nreturn v1",
+        );
+    }
+
+    #[test]
+    fn offsets_go_into_accesses() {
+        check(
+            fold,
+            "b0(v0: map_value):\nv1 = const 8\nv2 = ptr_add v0, v1\nv3 = load.u32 v2+4\nreturn v3",
+            "b0(v0: map_value):\nv1 = const 8\nv2 = ptr_add v0, v1\nv3 = load.u32 v0+12\nreturn v3",
+        );
+    }
+
+    #[test]
+    fn arithmetic_is_the_kernels() {
+        for (op, a, b, expected) in [
+            (BinOp::SDiv, i64::MIN, -1, Some(i64::MIN)),
+            (BinOp::SMod, -7, 2, Some(-1)),
+            (BinOp::UDiv, -1, 2, Some(i64::MAX)),
+            (BinOp::UDiv, 1, 0, None),
+            (BinOp::Shl, 1, 65, Some(2)),
+            (BinOp::AShr, -8, 1, Some(-4)),
+        ] {
+            assert_eq!(computed(op, a, b), expected, "{op:?} {a} {b}");
+        }
     }
 }

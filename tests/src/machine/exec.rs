@@ -5,6 +5,7 @@
 
 use super::World;
 use super::memory::Kind;
+use codegen::helpers::Helper;
 
 /// An instruction as the object has it.
 pub use aya_obj::generated::bpf_insn as Insn;
@@ -24,6 +25,9 @@ const MAY_GOTO_LIMIT: u64 = 8 << 20;
 const MOST_STEPS: u64 = 200_000_000;
 const STACK: usize = 512;
 
+/// A function's address is this plus the index of its first instruction.
+const FUNCTION: u64 = 0x00c0_de00_0000_0000;
+
 struct Frame {
     registers: [Option<u64>; 11],
     stack: u64,
@@ -32,8 +36,17 @@ struct Frame {
 
 /// Runs `code` with `context` in r1 and gives r0.
 pub fn run(code: &[Insn], context: u64, world: &mut World) -> Result<u64, Fault> {
-    let mut run = Run { code, world, frames: Vec::new(), at: 0, rounds: 0 };
-    run.enter([Some(context), None, None, None, None], 0);
+    run_from(code, 0, [Some(context), None, None, None, None], world)
+}
+
+fn run_from(
+    code: &[Insn],
+    start: usize,
+    arguments: [Option<u64>; 5],
+    world: &mut World,
+) -> Result<u64, Fault> {
+    let mut run = Run { code, world, frames: Vec::new(), at: start, rounds: 0 };
+    run.enter(arguments, 0);
     let result = run.steps();
     while let Some(frame) = run.frames.pop() {
         run.world.memory.remove(frame.stack);
@@ -123,6 +136,7 @@ impl Run<'_> {
         let value = match src {
             0 => u64::from(insn.imm as u32) | (high as u64) << 32,
             1 => World::map_handle(insn.imm as usize),
+            4 => FUNCTION + (self.at as i64 + 1 + i64::from(insn.imm)) as u64,
             2 => self.world.map_data(insn.imm as usize)? + high as u64,
             other => return Err(format!("pseudo source {other}")),
         };
@@ -269,10 +283,32 @@ impl Run<'_> {
             self.go(insn.imm.into());
             return Ok(());
         }
-        let result = super::helpers::call(insn.imm, &arguments, self.world)?;
+        let result = match insn.imm {
+            number if number == Helper::ForEachMapElem.number() => self.for_each_map_elem(arguments)?,
+            number => super::helpers::call(number, &arguments, self.world)?,
+        };
         self.set(0, result)?;
         self.at += 1;
         Ok(())
+    }
+
+    /// `bpf_for_each_map_elem`: the one helper that runs the program's own code.
+    fn for_each_map_elem(&mut self, arguments: [Option<u64>; 5]) -> Result<u64, String> {
+        let [Some(map), Some(callback), Some(context), Some(0), _] = arguments else {
+            return Err("for_each_map_elem: wrong arguments".to_owned());
+        };
+        let mut count = 0;
+        for (key, value) in self.world.elements(map)? {
+            let key = self.world.memory.add(Kind::ReadOnly, key);
+            let arguments = [Some(map), Some(key), Some(value), Some(context), None];
+            let result = run_from(self.code, callback.wrapping_sub(FUNCTION) as usize, arguments, self.world);
+            self.world.memory.remove(key);
+            count += 1;
+            if result.map_err(|fault| format!("in the callback at {}: {}", fault.at, fault.reason))? != 0 {
+                break;
+            }
+        }
+        Ok(count)
     }
 
     fn leave(&mut self) -> Result<Option<u64>, String> {
