@@ -145,7 +145,12 @@ fn create_map(name: &str, definition: &aya_obj::Map, manifest: &Manifest) -> Res
         },
         flags: definition.map_flags() | if name.starts_with(".bss") { bpf::F_MMAPABLE } else { 0 },
     };
-    let fd = bpf::map_create(&spec).map_err(|errno| map_error(name, &spec, errno))?;
+    let fd = match bpf::map_create(&spec) {
+        // Before Linux 5.11 maps count as locked memory, of which little is allowed by default.
+        Err(errno) if errno.code == libc::EPERM && sys::lift_locked_memory_limit() => bpf::map_create(&spec),
+        res => res,
+    };
+    let fd = fd.map_err(|errno| map_error(name, &spec, errno))?;
     let copies = if map::is_per_cpu(spec.kind) { kernel::possible_cpus()? } else { 1 };
     let MapSpec { kind, key_size, value_size, max_entries, .. } = spec;
     Ok(Map { fd, kind, key_size, value_size, max_entries, copies })
@@ -166,7 +171,7 @@ fn map_error(name: &str, spec: &MapSpec<'_>, errno: Errno) -> Error {
     match errno.code {
         libc::EPERM | libc::EACCES if !kernel::is_privileged() => kernel::privileges_missing(),
         libc::EPERM => Error::new(format!("the kernel does not allow to create maps ({errno})"))
-            .hint("kernel.unprivileged_bpf_disabled, a container's seccomp filter or a locked memory limit may forbid it"),
+            .hint("a container's seccomp filter or, before Linux 5.11, the limit of locked memory (`ulimit -l`) may forbid it"),
         libc::ENOMEM | libc::E2BIG => {
             let MapSpec { key_size, value_size, max_entries, .. } = spec;
             Error::new(format!(

@@ -89,6 +89,19 @@ pub fn physical_memory() -> u64 {
     u64::try_from(pages).unwrap_or(0) * page_size() as u64
 }
 
+/// Allows this process to lock any amount of memory; false if that is not possible or changes
+/// nothing.
+pub fn lift_locked_memory_limit() -> bool {
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    let mut now = unlimited;
+    // SAFETY: both structs are live for the calls.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut now) == 0
+            && now.rlim_cur != libc::RLIM_INFINITY
+            && libc::setrlimit(libc::RLIMIT_MEMLOCK, &unlimited) == 0
+    }
+}
+
 /// The index of a network interface of this network namespace.
 pub fn interface_index(name: &std::ffi::CStr) -> SysResult<u32> {
     // SAFETY: the name is NUL-terminated.
