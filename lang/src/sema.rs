@@ -38,8 +38,11 @@ use crate::diagnostic::{Diagnostic, has_errors};
 use crate::hir;
 use crate::host::{Host, TypeKind};
 use crate::source::{Sources, Span};
-use crate::ty::{Ty, TypeTable};
+use crate::ty::{Space, Ty, TypeTable};
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Most rounds of inference.
+const MOST_ROUNDS: u32 = 200;
 
 /// What the command line adds to a script.
 #[derive(Clone, Debug, Default)]
@@ -103,6 +106,8 @@ struct Context<'a> {
     /// Where uint64 met negative values, and in which map or variable: told once types stand still.
     lost_sign: BTreeMap<Span, String>,
     actions: Vec<hir::Action>,
+    /// Actions by the place of their call.
+    sent: HashMap<Span, Vec<hir::ActionId>>,
     /// Those of this round.
     diagnostics: Vec<Diagnostic>,
     /// Whether this round widened a type.
@@ -121,6 +126,7 @@ impl<'a> Context<'a> {
             variables: BTreeMap::new(),
             lost_sign: BTreeMap::new(),
             actions: Vec::new(),
+            sent: HashMap::new(),
             diagnostics: Vec::new(),
             changed: false,
         }
@@ -148,9 +154,29 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The names of two types that do not go together, told apart by their memory if by nothing else.
+    fn names_of(&self, a: &Ty, b: &Ty) -> (String, String) {
+        let (a_name, b_name) = (self.name_of(a), self.name_of(b));
+        match (a, b) {
+            (Ty::Ptr(_, a), Ty::Ptr(_, b)) if a_name == b_name => {
+                (format!("{a_name} in {} memory", whose(*a)), format!("{b_name} in {} memory", whose(*b)))
+            }
+            _ => (a_name, b_name),
+        }
+    }
+
     /// The type's name as a script would write it.
     fn name_of(&self, ty: &Ty) -> String {
         hir::text::type_name(ty, &self.types)
+    }
+}
+
+fn whose(space: Space) -> &'static str {
+    match space {
+        Space::Kernel => "kernel",
+        Space::User => "user",
+        Space::Ctx => "context",
+        Space::Bpf => "its own",
     }
 }
 
@@ -159,7 +185,9 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
     let mut round = 0;
     loop {
         cx.changed = false;
+        cx.maps.rank();
         cx.actions.clear();
+        cx.sent.clear();
         cx.diagnostics.clear();
         let typed = probes.iter().enumerate().map(|(idx, probe)| stmts::probe(cx, idx, probe)).collect();
         round += 1;
@@ -168,13 +196,12 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
             cx.report_lost_signs();
             return typed;
         }
-        // A type moves up a finite order, at least one per round; this many rounds mean that the
-        // order is not finite because a value contains itself.
-        if round > 64 + 8 * (cx.maps.len() + cx.variables.len()) {
+        // Each round carries a type one assignment further, so this is a long chain of maps.
+        if round == MOST_ROUNDS {
             let span = probes.first().map_or(Span::default(), |it| it.probe.span);
             cx.report(Diagnostic::error(
                 span,
-                "the types of this script's maps and variables depend on themselves",
+                "the types of this script's maps depend on each other in too long a chain",
             ));
             return typed;
         }

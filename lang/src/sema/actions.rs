@@ -2,6 +2,7 @@
 
 use super::literals::int_value;
 use super::stmts::{Body, effect_expr};
+use super::types::printable;
 use crate::ast;
 use crate::builtins::Builtin;
 use crate::diagnostic::Diagnostic;
@@ -40,12 +41,16 @@ impl<'a> Body<'_, 'a> {
     fn send(&mut self, kind: ActionKind, args: Vec<hir::Expr>, span: Span) -> hir::Stmt {
         let action = Action { kind, args: args.iter().map(|it| it.ty.clone()).collect(), span };
         let actions = &mut self.cx.actions;
-        // Bodies that are typed for many targets make the same actions again, the latest ones first.
-        let idx = actions.iter().rposition(|it| *it == action).unwrap_or_else(|| {
+        // A body that is typed for many targets makes the same action again.
+        let sent = self.cx.sent.entry(span).or_default();
+        let known = sent.iter().copied().find(|it| actions[it.0 as usize] == action);
+        let id = known.unwrap_or_else(|| {
+            let id = ActionId(actions.len() as u32);
             actions.push(action);
-            actions.len() - 1
+            sent.push(id);
+            id
         });
-        hir::Stmt { kind: StmtKind::Action(ActionId(idx as u32), args), span }
+        hir::Stmt { kind: StmtKind::Action(id, args), span }
     }
 
     fn printf(&mut self, args: &[&'a ast::Expr]) -> Option<(ActionKind, Vec<hir::Expr>)> {
@@ -101,6 +106,11 @@ impl<'a> Body<'_, 'a> {
             let hint = printable(&value.ty).then(|| "use `%s`".to_owned());
             let message = format!("`{}` does not print `{found}`", format::conversion_text(conversion));
             return self.fail(Diagnostic::error(value.span, message).maybe_hint(hint));
+        }
+        if conversion.letter == "s" && matches!(&value.ty, Ty::Ptr(to, _) if matches!(**to, Ty::I8 | Ty::U8))
+        {
+            let message = "`%s` prints the pointer, not the text that it points to";
+            self.cx.report(Diagnostic::warning(value.span, message).hint("use `str(…)`"));
         }
         self.warn_cut(conversion, &value);
         value
@@ -237,17 +247,6 @@ impl<'a> Body<'_, 'a> {
 fn arguments(conversion: &Conversion) -> usize {
     let from_arguments = |width| usize::from(width == Width::Argument);
     1 + from_arguments(conversion.width) + conversion.precision.map_or(0, from_arguments)
-}
-
-/// Whether a value has a text form.
-fn printable(ty: &Ty) -> bool {
-    match ty {
-        Ty::Error | Ty::Void | Ty::Struct(_) | Ty::Agg(_) => false,
-        Ty::Array(of, _) => printable(of),
-        Ty::Tuple(items) => items.iter().all(printable),
-        Ty::Record(items) => items.iter().all(|(_, ty)| printable(ty)),
-        _ => true,
-    }
 }
 
 fn is_bytes(ty: &Ty) -> bool {

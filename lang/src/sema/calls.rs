@@ -267,6 +267,8 @@ impl<'a> Body<'_, 'a> {
     pub(super) fn text(&mut self, expr: &'a ast::Expr, what: &str) -> Option<String> {
         let value = match expr.kind {
             ast::ExprKind::Positional(n) => self.positional_str(n, expr.span),
+            // User space has it: `max_strlen` is about strings of the program.
+            ast::ExprKind::Str(ref text) => literals::str(text, expr.span),
             _ => self.value(expr),
         };
         match value.kind {
@@ -300,6 +302,9 @@ impl<'a> Body<'_, 'a> {
             hir::Expr { kind, ty, span }
         };
         match (op, args.get(1), key.as_slice()) {
+            (MapOp::Len, _, []) if self.cx.maps.is_scalar(name) => {
+                self.fail(Diagnostic::error(at, format!("`{name}` has no key, so it has no length")))
+            }
             (MapOp::Len, _, []) => with_key(self.whole_map(name, at), None),
             (MapOp::HasKey | MapOp::Delete, Some(key), []) => {
                 let key = self.value(key);

@@ -174,7 +174,7 @@ impl<'a> Body<'_, 'a> {
     ) -> hir::Expr {
         let joined = infer::join(&Known::of(&then), &Known::of(&otherwise), &self.cx.types);
         let Some(Known { ty, .. }) = joined else {
-            let (first, second) = (self.cx.name_of(&then.ty), self.cx.name_of(&otherwise.ty));
+            let (first, second) = self.cx.names_of(&then.ty, &otherwise.ty);
             let message = format!("the two sides differ: `{first}` and `{second}`");
             return self.fail(
                 Diagnostic::error(span, message)

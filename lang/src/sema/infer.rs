@@ -140,7 +140,7 @@ fn converts(from: &Ty, to: &Ty) -> bool {
     match (from, to) {
         (Ty::Int(_) | Ty::Bool | Ty::Enum(_), Ty::Int(_)) => true,
         (Ty::Str(from), Ty::Str(to)) => from <= to,
-        (Ty::Ptr(from, _), Ty::Ptr(to, _)) => from == to || **to == Ty::Void,
+        (Ty::Ptr(_, from), Ty::Ptr(to, space)) => from == space && **to == Ty::Void,
         _ => false,
     }
 }
@@ -182,8 +182,9 @@ pub(super) fn join_types(a: &Ty, b: &Ty, types: &TypeTable) -> Option<Ty> {
         }
         (Ty::Str(a), Ty::Str(b)) => Ty::Str(*a.max(b)),
         (Ty::Buf(a), Ty::Buf(b)) => Ty::Buf(*a.max(b)),
-        (Ty::Ptr(x, space), Ty::Ptr(y, _)) if x == y || **y == Ty::Void => Ty::Ptr(x.clone(), *space),
-        (Ty::Ptr(x, _), Ty::Ptr(..)) if **x == Ty::Void => b.clone(),
+        (Ty::Ptr(_, a), Ty::Ptr(_, b)) if a != b => return None,
+        (Ty::Ptr(..), Ty::Ptr(to, _)) if **to == Ty::Void => a.clone(),
+        (Ty::Ptr(to, _), Ty::Ptr(..)) if **to == Ty::Void => b.clone(),
         (Ty::Tuple(a), Ty::Tuple(b)) if a.len() == b.len() => {
             Ty::Tuple(a.iter().zip(b).map(|(a, b)| join_types(a, b, types)).collect::<Option<_>>()?)
         }

@@ -2,6 +2,7 @@
 
 use super::infer::{Admitted, Known, Slot};
 use super::stmts::Body;
+use super::types::printable;
 use super::{Context, infer};
 use crate::ast;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -12,7 +13,6 @@ use std::collections::BTreeMap;
 
 /// All maps of a script, by name.
 ///
-/// Names keep their rank only once all are known, which the first round of inference sees to.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
     used: BTreeMap<String, Map>,
@@ -28,6 +28,8 @@ struct Map {
     value: Slot,
     /// Whether anything tries to give it a value.
     assigned: bool,
+    /// Rank by name when the round began.
+    id: MapId,
     /// The first use.
     span: Span,
 }
@@ -101,15 +103,20 @@ fn declared(cx: &mut Context, decl: &ast::MapDecl) -> Option<Declared> {
 }
 
 impl Maps {
-    /// Number of maps in use.
-    pub fn len(&self) -> usize {
-        self.used.len()
+    /// Numbers the maps by name. A map that the round to come finds makes a further round.
+    pub fn rank(&mut self) {
+        for (rank, map) in self.used.values_mut().enumerate() {
+            map.id = MapId(rank as u32);
+        }
     }
 
-    /// The map's rank by name.
     fn id(&self, name: &str) -> MapId {
-        let rank = self.used.keys().take_while(|it| it.as_str() < name).count();
-        MapId(rank as u32)
+        self.used.get(name).map_or(MapId(0), |it| it.id)
+    }
+
+    /// Whether some use says that the map has no key.
+    pub fn is_scalar(&self, name: &str) -> bool {
+        self.used.get(name).and_then(|it| it.keyed).is_some_and(|it| !it.0)
     }
 
     /// The map of that name; `true` when this is its first use.
@@ -117,7 +124,8 @@ impl Maps {
         let mut new = false;
         let map = self.used.entry(name.to_owned()).or_insert_with(|| {
             new = true;
-            Map { keyed: None, key: Slot::open(span), value: Slot::open(span), assigned: false, span }
+            let (key, value) = (Slot::open(span), Slot::open(span));
+            Map { keyed: None, key, value, assigned: false, id: MapId(0), span }
         });
         (map, new)
     }
@@ -207,7 +215,7 @@ impl<'a> Body<'_, 'a> {
             );
             return Element { name, id: self.cx.maps.id(name), key: None, span };
         }
-        let key = key.map(|key| self.admit_key(name, key));
+        let key = key.map(|key| self.storable(name, key)).map(|key| self.admit_key(name, key));
         Element { name, id: self.cx.maps.id(name), key, span }
     }
 
@@ -223,6 +231,18 @@ impl<'a> Body<'_, 'a> {
         }
     }
 
+    /// Checks that a value can be in a map, which is printed in the end.
+    fn storable(&mut self, name: &str, value: hir::Expr) -> hir::Expr {
+        if value.ty == Ty::Error || printable(&value.ty) {
+            return value;
+        }
+        let found = self.cx.name_of(&value.ty);
+        self.fail(
+            Diagnostic::error(value.span, format!("a whole `{found}` in `{name}` is not supported yet"))
+                .hint("keep its members, for example as a tuple"),
+        )
+    }
+
     fn admit_key(&mut self, name: &str, key: hir::Expr) -> hir::Expr {
         let (map, _) = self.cx.maps.touch(name, key.span);
         let first = map.key.span;
@@ -230,7 +250,7 @@ impl<'a> Body<'_, 'a> {
         let ty = map.key.ty().clone();
         self.cx.note(admitted);
         if admitted == Admitted::Conflict {
-            let (found, expected) = (self.cx.name_of(&key.ty), self.cx.name_of(&ty));
+            let (found, expected) = self.cx.names_of(&key.ty, &ty);
             return self.fail(
                 Diagnostic::error(
                     key.span,
@@ -255,6 +275,7 @@ impl<'a> Body<'_, 'a> {
         value: hir::Expr,
         sum: bool,
     ) -> Option<hir::Expr> {
+        let value = self.storable(element.name, value);
         self.admit_value_type(element, Known::of(&value), value.span, sum).map(|ty| infer::coerce(value, &ty))
     }
 
@@ -276,7 +297,7 @@ impl<'a> Body<'_, 'a> {
         let ty = map.value.ty().clone();
         self.cx.note(admitted);
         if admitted == Admitted::Conflict {
-            let (found, held) = (self.cx.name_of(&new.ty), self.cx.name_of(&ty));
+            let (found, held) = self.cx.names_of(&new.ty, &ty);
             let message = match (&ty, &new.ty) {
                 (Ty::Agg(agg), Ty::Agg(other)) => format!(
                     "`{}` is a `{}`, it cannot also be a `{}`",

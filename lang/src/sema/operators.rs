@@ -159,12 +159,16 @@ impl<'a> Body<'_, 'a> {
 
     /// Pointer plus so many pointees.
     pub(super) fn offset(&mut self, pointer: hir::Expr, by: hir::Expr, span: Span) -> hir::Expr {
-        if let Ty::Ptr(to, _) = &pointer.ty
-            && let Ty::Struct(id) = **to
-        {
-            self.cx.complete(id);
-        }
-        let ty = pointer.ty.clone();
+        let ty = match &pointer.ty {
+            Ty::Ptr(to, space) => match **to {
+                Ty::Struct(id) => self::pointer(Ty::Struct(self.cx.complete(id).unwrap_or(id)), *space),
+                // As in C's dialects, what is unknown has one byte.
+                Ty::Void => self::pointer(Ty::I8, *space),
+                _ => pointer.ty.clone(),
+            },
+            _ => return self.unknown(span),
+        };
+        let pointer = infer::coerce(pointer, &ty);
         hir::Expr { kind: ExprKind::Offset(Box::new(pointer), Box::new(by)), ty, span }
     }
 
@@ -218,22 +222,23 @@ impl<'a> Body<'_, 'a> {
             return folded;
         }
         let equality = matches!(op, CompareOp::Eq | CompareOp::Ne);
+        let types = (left.ty.clone(), right.ty.clone());
         let pair = match left.ty.is_scalar() && right.ty.is_scalar() {
             true => self.one_scalar_type(left, right, span),
             false if equality => self.one_memory_type(left, right),
-            false => Err((left, right)),
+            false => None,
         };
         match pair {
-            Ok((left, right)) => {
+            Some((left, right)) => {
                 hir::Expr { kind: ExprKind::Compare(op, Box::new(left), Box::new(right)), ty: Ty::Bool, span }
             }
-            Err((left, right)) => {
-                let (a, b) = (self.cx.name_of(&left.ty), self.cx.name_of(&right.ty));
+            None => {
+                let (a, b) = self.cx.names_of(&types.0, &types.1);
                 let message = match equality {
                     true => format!("`{a}` and `{b}` cannot be compared"),
                     false => format!("`{a}` and `{b}` have no order"),
                 };
-                let strings = matches!((&left.ty, &right.ty), (Ty::Str(_), Ty::Str(_)));
+                let strings = matches!(types, (Ty::Str(_), Ty::Str(_)));
                 let hint = strings.then(|| "strings compare with `==` and `!=` only".to_owned());
                 self.cx.report(Diagnostic::error(span, message).maybe_hint(hint));
                 self.unknown_bool(span)
@@ -244,20 +249,15 @@ impl<'a> Body<'_, 'a> {
     /// Two scalars in the type that they are compared in.
     fn one_scalar_type(&mut self, left: hir::Expr, right: hir::Expr, span: Span) -> Pair {
         if left.ty == right.ty {
-            return Ok((left, right));
+            return Some((left, right));
         }
         if let (Ty::Ptr(..), _) | (_, Ty::Ptr(..)) = (&left.ty, &right.ty) {
-            return Ok((address(left), address(right)));
+            return Some((address(left), address(right)));
         }
-        let (left, right) = match (self.as_int(left), self.as_int(right)) {
-            (Ok(left), Ok(right)) => (left, right),
-            (Ok(left), Err(right)) | (Err(left), Ok(right)) | (Err(left), Err(right)) => {
-                return Err((left, right));
-            }
-        };
+        let (left, right) = (self.as_int(left).ok()?, self.as_int(right).ok()?);
         // A literal takes the other side's type when it fits.
         if let Some(ty) = literal_type(&left, &right).or_else(|| literal_type(&right, &left)) {
-            return Ok((infer::coerce(left, &ty), infer::coerce(right, &ty)));
+            return Some((infer::coerce(left, &ty), infer::coerce(right, &ty)));
         }
         let (a, b) = (Known::of(&left), Known::of(&right));
         if infer::loses_sign(&a, &b) {
@@ -265,7 +265,7 @@ impl<'a> Body<'_, 'a> {
             self.cx.report(Diagnostic::warning(span, message).hint("cast one side, for example `(uint64)…`"));
         }
         let ty = infer::join(&a, &b, &self.cx.types).map_or(Ty::I64, |it| wide(&it.ty));
-        Ok((infer::coerce(left, &ty), infer::coerce(right, &ty)))
+        Some((infer::coerce(left, &ty), infer::coerce(right, &ty)))
     }
 
     /// Two strings, tuples or addresses in one type.
@@ -273,12 +273,8 @@ impl<'a> Body<'_, 'a> {
         use Ty::{Inet, Ipv6, Mac, Record, Str, Tuple, Usym};
         let comparable = |ty: &Ty| matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Usym);
         let joined = infer::join(&Known::of(&left), &Known::of(&right), &self.cx.types);
-        match joined {
-            Some(Known { ty, .. }) if comparable(&ty) => {
-                Ok((infer::coerce(left, &ty), infer::coerce(right, &ty)))
-            }
-            _ => Err((left, right)),
-        }
+        let ty = joined.map(|it| it.ty).filter(comparable)?;
+        Some((infer::coerce(left, &ty), infer::coerce(right, &ty)))
     }
 
     /// The value as an integer: booleans, enums and IPv4 addresses are integers too.
@@ -342,8 +338,8 @@ impl<'a> Body<'_, 'a> {
     }
 }
 
-/// Both operands in one type, or as they were when there is none.
-type Pair = Result<(hir::Expr, hir::Expr), (hir::Expr, hir::Expr)>;
+/// Both operands in one type, if there is one.
+type Pair = Option<(hir::Expr, hir::Expr)>;
 
 /// 64 bits: int64 if either side is signed or for a difference, else uint64. Shifts keep the
 /// sign of what is shifted. A literal takes the other side's sign.

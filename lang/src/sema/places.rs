@@ -95,9 +95,7 @@ impl<'a> Body<'_, 'a> {
             }
             // A `char` array holds text.
             Ty::Array(of, n) if **of == Ty::I8 && *n > 0 => Ty::Str(*n),
-            // What user memory points to is user memory.
-            Ty::Ptr(to, Space::Kernel) if space(&base) == Space::User => Ty::Ptr(to.clone(), Space::User),
-            ty => ty.clone(),
+            ty => within(ty.clone(), space(&base)),
         };
         let (base, path) = match base.kind {
             // One path through nested members: code generation relocates it as one access.
@@ -122,7 +120,17 @@ impl<'a> Body<'_, 'a> {
                 Diagnostic::error(span, "a `void *` points to nothing known")
                     .hint("cast it first, for example `*(uint64 *)p`"),
             ),
-            ty => hir::Expr { kind: ExprKind::Deref(Box::new(pointer)), ty, span },
+            Ty::Struct(id) => {
+                let ty = Ty::Struct(self.cx.complete(id).unwrap_or(id));
+                hir::Expr { kind: ExprKind::Deref(Box::new(pointer)), ty, span }
+            }
+            ty => {
+                let ty = match &pointer.ty {
+                    Ty::Ptr(_, space) => within(ty, *space),
+                    _ => ty,
+                };
+                hir::Expr { kind: ExprKind::Deref(Box::new(pointer)), ty, span }
+            }
         }
     }
 
@@ -173,7 +181,7 @@ impl<'a> Body<'_, 'a> {
             return self.unknown(span);
         }
         let (of, len) = match &base.ty {
-            Ty::Array(of, len) => ((**of).clone(), *len),
+            Ty::Array(of, len) => (within((**of).clone(), space(&base)), *len),
             Ty::Str(len) => (Ty::I8, *len),
             Ty::Ptr(..) => {
                 let element = self.offset(base, idx, span);
@@ -278,6 +286,14 @@ fn anonymous(fields: &[crate::ty::Field]) -> Vec<(u32, StructId)> {
             _ => None,
         })
         .collect()
+}
+
+/// The type of what lies in that memory: user memory points to user memory.
+fn within(ty: Ty, space: Space) -> Ty {
+    match (ty, space) {
+        (Ty::Ptr(to, Space::Kernel), Space::User) => Ty::Ptr(to, Space::User),
+        (ty, _) => ty,
+    }
 }
 
 /// The memory that a place lies in.

@@ -125,13 +125,12 @@ fn targets(cx: &mut Context, written: &ast::AttachPoint) -> Vec<Point> {
             let similar = cx.host.similar(&point);
             let name = point.name();
             let near = crate::diagnostic::nearest(&name, similar.iter().map(String::as_str));
-            let near = near.or(similar.first().map(String::as_str)).map(|it| format!("did you mean `{it}`?"));
+            let near = near.map(|it| format!("did you mean `{it}`?"));
             Diagnostic::error(written.span, format!("`{name}` does not exist on this machine"))
                 .maybe_hint(near)
         }
         Matches::Unavailable(reason) => {
-            let message = format!("`{}` probes are not available: {reason}", point.kind.name());
-            Diagnostic::error(written.span, message)
+            Diagnostic::error(written.span, format!("`{}` is not possible: {reason}", point.name()))
         }
     };
     match cx.config.missing_probes {

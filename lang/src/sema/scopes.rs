@@ -123,7 +123,7 @@ impl<'a> Body<'_, 'a> {
         self.cx.note(admitted);
         let name = self.scopes.declared[id.0 as usize].name;
         if admitted == Admitted::Conflict {
-            let (found, held) = (self.cx.name_of(&value.ty), self.cx.name_of(&ty));
+            let (found, held) = self.cx.names_of(&value.ty, &ty);
             let first = if first == span { declaration } else { first };
             self.cx.report(
                 Diagnostic::error(span, format!("`{name}` holds `{held}`, this is `{found}`"))

@@ -156,15 +156,7 @@ impl<'a> Body<'_, 'a> {
     /// An expression for its effect.
     fn effect(&mut self, expr: &'a ast::Expr, span: Span, out: &mut Vec<hir::Stmt>) {
         let value = self.expr(expr);
-        match value.kind {
-            hir::ExprKind::Block(stmts, last) if is_void(&last) => out.extend(stmts),
-            kind => {
-                let expr = hir::Expr { kind, ..value };
-                if expr.ty != Ty::Error && !is_void(&expr) {
-                    out.push(hir::Stmt { kind: hir::StmtKind::Expr(expr), span });
-                }
-            }
-        }
+        effect(value, span, out);
     }
 
     fn let_stmt(
@@ -175,7 +167,7 @@ impl<'a> Body<'_, 'a> {
         span: Span,
         out: &mut Vec<hir::Stmt>,
     ) {
-        let ty = ty.map(|ty| self.type_of(ty));
+        let mut ty = ty.map(|ty| self.type_of(ty));
         // The new variable is not visible in its own first value.
         let value = value.map(|value| self.value(value));
         if let Some(earlier) = self.local(&name.text) {
@@ -185,6 +177,12 @@ impl<'a> Body<'_, 'a> {
                     .label(earlier, "declared here")
                     .hint("give one of them another name, or assign without `let`"),
             );
+        }
+        // A written pointer type does not say whose memory it points into, its first value does.
+        if let (Some(Ty::Ptr(_, space)), Some(Ty::Ptr(_, of_value))) =
+            (&mut ty, value.as_ref().map(|it| &it.ty))
+        {
+            *space = *of_value;
         }
         let id = self.declare(&name.text, name.span, ty);
         match value {
@@ -324,8 +322,24 @@ pub(super) fn effect_expr(stmts: Vec<hir::Stmt>, span: Span) -> hir::Expr {
     hir::Expr { kind: hir::ExprKind::Block(stmts, Box::new(void(span))), ty: Ty::Void, span }
 }
 
-fn is_void(expr: &hir::Expr) -> bool {
-    expr.ty == Ty::Void && matches!(expr.kind, hir::ExprKind::Const(_))
+/// The statements that an expression without value stands for, or the expression as one.
+fn effect(value: hir::Expr, span: Span, out: &mut Vec<hir::Stmt>) {
+    let kind = match value.kind {
+        hir::ExprKind::Block(stmts, last) if last.ty == Ty::Void => {
+            out.extend(stmts);
+            return effect(*last, span, out);
+        }
+        hir::ExprKind::Cond(condition, then, otherwise) if value.ty == Ty::Void => {
+            let [mut yes, mut no] = [Vec::new(), Vec::new()];
+            effect(*then, span, &mut yes);
+            effect(*otherwise, span, &mut no);
+            hir::StmtKind::If { condition: *condition, then: yes, otherwise: no }
+        }
+        _ if value.ty == Ty::Error => return,
+        hir::ExprKind::Const(_) if value.ty == Ty::Void => return,
+        kind => hir::StmtKind::Expr(hir::Expr { kind, ..value }),
+    };
+    out.push(hir::Stmt { kind, span });
 }
 
 /// Something that must be known before the script runs is not.

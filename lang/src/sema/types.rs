@@ -244,3 +244,14 @@ impl super::probes::Instance<'_> {
         }
     }
 }
+
+/// Whether a value has a text form.
+pub(super) fn printable(ty: &Ty) -> bool {
+    match ty {
+        Ty::Error | Ty::Void | Ty::Struct(_) | Ty::Agg(_) => false,
+        Ty::Array(of, _) => printable(of),
+        Ty::Tuple(items) => items.iter().all(printable),
+        Ty::Record(items) => items.iter().all(|(_, ty)| printable(ty)),
+        _ => true,
+    }
+}
