@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum Failure {
     /// The script; its diagnostics are already printed.
     Script,
+    /// The machine lacks what the script needs; the diagnostics are already printed.
+    Unavailable,
     /// The machine or the arguments: a message and what may help.
     Machine {
         /// Understandable alone.
@@ -29,6 +31,7 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         match self {
             Failure::Script => ExitCode::from(1),
+            Failure::Unavailable => ExitCode::from(2),
             Failure::ClosedPipe => ExitCode::SUCCESS,
             Failure::Machine { message, hint } => {
                 eprintln!("ERROR: {message}");

@@ -3,6 +3,7 @@
 use crate::cli::{AllowArg, ScriptArgs};
 use crate::failure::Failure;
 use lang::host::Host;
+use lang::diagnostic::Fault;
 use lang::parse::Parsed;
 use lang::{Diagnostic, FileId, Source, Sources, ast, diagnostic, hir, sema};
 use std::io::{Read, Write};
@@ -56,7 +57,12 @@ impl Script {
                 let _ = stderr.write_all(diagnostic::render(it, &self.sources).as_bytes());
             }
         }
-        if diagnostic::has_errors(diagnostics) { Err(Failure::Script) } else { Ok(()) }
+        let mut errors = diagnostics.iter().filter(|it| it.severity == lang::Severity::Error).peekable();
+        match errors.peek() {
+            None => Ok(()),
+            Some(_) if errors.all(|it| it.fault == Fault::Machine) => Err(Failure::Unavailable),
+            Some(_) => Err(Failure::Script),
+        }
     }
 }
 

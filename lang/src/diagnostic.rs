@@ -17,11 +17,22 @@ pub enum Severity {
     Error,
 }
 
+/// Who has to change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The script's author.
+    Script,
+    /// Whoever runs the machine: the script may be right elsewhere.
+    Machine,
+}
+
 /// One message about the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
+    /// Who has to change something.
+    pub fault: Fault,
     /// Understandable alone; lower case, no full stop, names in backticks.
     pub message: String,
     /// The smallest wrong text.
@@ -44,7 +55,12 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { severity, message: message.into(), span, labels: Vec::new(), hints: Vec::new() }
+        Diagnostic { severity, fault: Fault::Script, message: message.into(), span, labels: Vec::new(), hints: Vec::new() }
+    }
+
+    /// Says that the script may be right: this machine lacks something.
+    pub fn machine(self) -> Self {
+        Diagnostic { fault: Fault::Machine, ..self }
     }
 
     /// Adds a secondary label.

@@ -130,7 +130,7 @@ fn targets(cx: &mut Context, written: &ast::AttachPoint) -> Vec<Point> {
                 .maybe_hint(near)
         }
         Matches::Unavailable(reason) => {
-            Diagnostic::error(written.span, format!("`{}` is not possible: {reason}", point.name()))
+            Diagnostic::error(written.span, format!("`{}` is not possible: {reason}", point.name())).machine()
         }
     };
     match cx.config.missing_probes {

@@ -65,6 +65,7 @@ fn run_op(module: &ir::Module, op: &Op, values: &[u64], world: &mut World, depth
         Op::Compare(cond, a, b) => compare(*cond, get(a), get(b)).into(),
         Op::SlotAddr(slot) => STACK + depth * 0x1000 + u64::from(slot.0) * SLOT_ROOM,
         Op::MapAddr(map) => map_address(*map),
+        Op::FuncAddr(_) => unreachable!("random functions have no callbacks"),
         Op::MapValueAddr(map, offset) => value_address(*map, *offset),
         Op::PtrAdd(a, b) => get(a).wrapping_add(get(b)),
         Op::NonNull(a) => get(a),
