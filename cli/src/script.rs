@@ -57,11 +57,13 @@ impl Script {
                 let _ = stderr.write_all(diagnostic::render(it, &self.sources).as_bytes());
             }
         }
-        let mut errors = diagnostics.iter().filter(|it| it.severity == lang::Severity::Error).peekable();
-        match errors.peek() {
-            None => Ok(()),
-            Some(_) if errors.all(|it| it.fault == Fault::Machine) => Err(Failure::Unavailable),
-            Some(_) => Err(Failure::Script),
+        let errors = || diagnostics.iter().filter(|it| it.severity == lang::Severity::Error);
+        if errors().any(|it| it.fault == Fault::Script) {
+            Err(Failure::Script)
+        } else if diagnostic::has_errors(diagnostics) {
+            Err(Failure::Unavailable)
+        } else {
+            Ok(())
         }
     }
 }
