@@ -37,15 +37,17 @@ pub fn split_edges(function: &mut Function) {
     function.blocks.extend(added);
 }
 
-/// Puts returns in place of jumps to blocks that only return a constant or their parameter.
+/// Puts returns in place of jumps to blocks that do nothing else than return.
 pub fn return_early(function: &mut Function) {
     for idx in 0..function.blocks.len() {
         let Terminator::Jump(edge) = &function.blocks[idx].terminator else { continue };
         let target = function.block(edge.block);
         let Terminator::Return(value) = target.terminator else { continue };
-        let param = target.params.iter().position(|&it| it == value);
-        if let Some(place) = param.filter(|_| target.insts.is_empty()) {
-            function.blocks[idx].terminator = Terminator::Return(edge.args[place]);
+        if target.insts.is_empty() {
+            // What is no parameter is defined above the target, so above every jump to it too.
+            let param = target.params.iter().position(|&it| it == value);
+            let value = param.map_or(value, |place| edge.args[place]);
+            function.blocks[idx].terminator = Terminator::Return(value);
         } else if let [inst] = target.insts[..]
             && let InstData { op: Op::Const(number), result, span } = *function.inst(inst)
             && result == Some(value)

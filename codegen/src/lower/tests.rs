@@ -70,7 +70,17 @@ impl Script {
         Script { kind, maps: vec![], actions: vec![], locals: vec![], types: TypeTable::default() }
     }
 
+    fn target(&self) -> attach::Target {
+        match self.kind {
+            ProbeKind::RawTracepoint => {
+                attach::Target::Function { module: None, name: "sched_switch".to_owned(), offset: 0 }
+            }
+            _ => attach::Target::None,
+        }
+    }
+
     fn program(self, body: Vec<Stmt>) -> Program {
+        let target = self.target();
         let locals = self.locals.into_iter().enumerate();
         Program {
             sources: Sources::single("test.bt", "begin { }\n"),
@@ -82,7 +92,7 @@ impl Script {
                 .map(|(kind, args)| Action { kind, args, span: Span::default() })
                 .collect(),
             probes: vec![Probe {
-                points: vec![Point { kind: self.kind, target: attach::Target::None }],
+                points: vec![Point { kind: self.kind, target }],
                 span: Span::default(),
                 locals: locals.map(|(idx, ty)| Local { name: format!("$v{idx}"), ty }).collect(),
                 body,
@@ -406,4 +416,53 @@ fn what_the_target_lacks_is_said() {
     let program = script.program(vec![set(0, tai)]);
     let errors = lower(&program, &Target::for_kernel(KernelVersion(5, 15))).unwrap_err();
     assert_eq!(errors[0].message, "`nsecs` needs Linux 6.1, the target is Linux 5.15");
+}
+
+#[test]
+fn data_behind_a_record_is_read_by_helpers() {
+    let mut script = Script::new(ProbeKind::Tracepoint);
+    let id = record(&mut script.types);
+    script.locals = vec![Ty::I64, Ty::I8, Ty::Str(64)];
+    script.maps = vec![map("@", Some(Ty::Str(64)), Ty::Agg(Agg::Count))];
+    script.actions = vec![(ActionKind::Printf(Format::default()), vec![Ty::I64, Ty::Str(64)])];
+    let comm = argument(id, 2, Ty::Str(16));
+    let letter = ExprKind::Element(Box::new(comm), Box::new(local(0, Ty::I64)));
+    let module = check(&script.program(vec![
+        set(0, argument(id, 0, Ty::I64)),
+        set(1, expr(letter, Ty::I8)),
+        set(2, argument(id, 3, Ty::Str(64))),
+        aggregate(0, Some(argument(id, 3, Ty::Str(64))), None),
+        stmt(StmtKind::Action(ActionId(0), vec![local(0, Ty::I64), argument(id, 3, Ty::Str(64))])),
+    ]));
+    assert_eq!(calls(&module, Helper::ProbeReadKernelStr), 3);
+}
+
+#[test]
+fn strings_are_joined_in_one_record() {
+    let mut script = Script::new(ProbeKind::Tracepoint);
+    let id = record(&mut script.types);
+    let buffer = Ty::Buf(16 << 10);
+    script.actions = vec![(ActionKind::Join(" ".to_owned()), vec![buffer.clone()])];
+    let strings = expr(ExprKind::Builtin(Builtin::Join, vec![argument(id, 1, user_pointer())]), buffer);
+    let module = check(&script.program(vec![stmt(StmtKind::Action(ActionId(0), vec![strings]))]));
+    assert!(module.scratch_size <= 32 << 10);
+}
+
+#[test]
+fn pointers_from_the_context_are_plain_numbers() {
+    let mut script = Script::new(ProbeKind::RawTracepoint);
+    let pointer = Ty::Ptr(Box::new(Ty::U64), Space::Kernel);
+    script.locals = vec![pointer.clone(), Ty::U64, Ty::Bool];
+    script.maps = vec![map("@", Some(Ty::U64), pointer.clone())];
+    let argument = || expr(ExprKind::Argument(1), pointer.clone());
+    let ctx = || builtin(Builtin::Ctx, Ty::Ptr(Box::new(Ty::U64), Space::Ctx));
+    let number = |it| expr(ExprKind::Cast(Box::new(it)), Ty::U64);
+    check(&script.program(vec![
+        set(0, argument()),
+        set(1, expr(ExprKind::Deref(Box::new(local(0, pointer.clone()))), Ty::U64)),
+        set(1, expr(ExprKind::Deref(Box::new(ctx())), Ty::U64)),
+        set(1, binary(BinaryOp::And, number(argument()), number(ctx()))),
+        set(2, compare(CompareOp::Eq, argument(), expr(ExprKind::Const(0), pointer.clone()))),
+        set_map(0, Some(number(argument())), argument()),
+    ]));
 }

@@ -202,7 +202,7 @@ pub fn singles(_code: &Code, liveness: &Liveness, vreg: VReg, ranges: &[Range]) 
 fn merge_contained(runs: Vec<Range>) -> Vec<Range> {
     let mut kept: Vec<Range> = Vec::new();
     for run in runs {
-        if !kept.last().is_some_and(|last| run.end <= last.end) {
+        if kept.last().is_none_or(|last| run.end > last.end) {
             kept.push(run);
         }
     }

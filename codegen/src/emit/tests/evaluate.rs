@@ -10,6 +10,9 @@ const SLOT_ROOM: u64 = 64;
 /// More steps than any test function takes.
 const FUEL: u32 = 100_000;
 
+/// How many arguments the random subprograms take.
+const SUBPROGRAM_ARGS: usize = 2;
+
 pub fn map_address(map: ir::Map) -> u64 {
     MAPS + u64::from(map.0)
 }
@@ -145,10 +148,9 @@ pub fn run_code(module: &bpf::Module, func: usize, args: &[u64], world: &mut Wor
             0x85 => {
                 regs[0] = match insn.reloc {
                     Some(Reloc::Func(func)) => {
-                        let n_args = 2;
-                        run_code(module, func.index(), &regs[1..=n_args].to_vec(), world, depth + 1)
+                        run_code(module, func.index(), &regs[1..=SUBPROGRAM_ARGS], world, depth + 1)
                     }
-                    _ => world.call(insn.imm, &regs[1..=World::arity(insn.imm)].to_vec()),
+                    _ => world.call(insn.imm, &regs[1..=World::arity(insn.imm)]),
                 };
                 regs[1..=5].fill(0xbad0_bad0_bad0_bad0);
             }

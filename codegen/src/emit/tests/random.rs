@@ -235,8 +235,8 @@ impl Builder<'_> {
         self.add_inst(Op::Store { width: 8, ptr, offset: 0, value: low }, None);
         self.add_inst(Op::Store { width: 8, ptr, offset: 8, value: high }, None);
         if self.dice.below(2) == 0 {
-            let (ptr, value) = (self.indexed(slot), self.number());
             let width = self.dice.pick(&[1, 2, 4, 8]);
+            let (ptr, value) = (self.indexed(slot, width), self.number());
             self.add_inst(Op::Store { width, ptr, offset: 0, value }, None);
         }
         if !self.filled.contains(&slot) {
@@ -245,9 +245,9 @@ impl Builder<'_> {
     }
 
     /// A place in a slot that is known only when the code runs.
-    fn indexed(&mut self, slot: Slot) -> Value {
+    fn indexed(&mut self, slot: Slot, width: u8) -> Value {
         let ptr = self.add(Op::SlotAddr(slot));
-        let (index, mask) = (self.number(), self.add(Op::Const(7)));
+        let (index, mask) = (self.number(), self.add(Op::Const(16 - i64::from(width))));
         let index = self.add(Op::Binary(BinOp::And, index, mask));
         self.add(Op::PtrAdd(ptr, index))
     }
@@ -264,13 +264,14 @@ impl Builder<'_> {
         let slot = self.filled_slot();
         let width = self.dice.pick(&[1, 2, 4, 8]);
         let signed = self.dice.below(2) == 0;
+        let place = (self.dice.below(16) as i32) & -i32::from(width);
         let (ptr, offset) = match self.dice.below(3) {
-            0 => (self.indexed(slot), 0),
+            0 => (self.indexed(slot, width), 0),
             1 => {
                 let (ptr, by) = (self.add(Op::SlotAddr(slot)), self.add(Op::Const(4)));
-                (self.add(Op::PtrAdd(ptr, by)), self.dice.below(5) as i32 - 2)
+                (self.add(Op::PtrAdd(ptr, by)), place - 4)
             }
-            _ => (self.add(Op::SlotAddr(slot)), self.dice.below(9) as i32),
+            _ => (self.add(Op::SlotAddr(slot)), place),
         };
         self.keep(Op::Load { width, signed, ptr, offset, ty: Type::I64 });
     }
