@@ -1,2 +1,55 @@
-//! stub
-fn main() {}
+//! The command line: parses arguments, calls the stages, maps the outcome to an exit code.
+//!
+//! Exit codes: 0 good, 1 the script is wrong, 2 usage or the machine, 70 our bug; a script's
+//! `exit(n)` wins.
+
+mod build;
+mod check;
+mod cli;
+mod failure;
+mod info;
+mod list;
+mod repl;
+mod run;
+mod script;
+mod trace;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+/// `sysexits.h`'s "internal software error".
+const EXIT_BUG: i32 = 70;
+
+fn main() -> ExitCode {
+    report_bugs();
+    let cli = Cli::parse();
+    let outcome = match &cli.command {
+        None => trace::trace(&cli.trace),
+        Some(Command::Repl(args)) => repl::repl(args),
+        Some(Command::Check(args)) => check::check(args),
+        Some(Command::Build(args)) => build::build(args),
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::List(args)) => list::list(args.pattern.as_deref(), args.verbose),
+        Some(Command::Info) => info::info(),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}
+
+/// A panic is our bug: says so in one line, with what a report needs, and exits with 70.
+fn report_bugs() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or(String::new(), |it| format!(" at {}:{}", it.file(), it.line()));
+        let payload = panic.payload();
+        let reason = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("panic");
+        eprintln!("kscope: bug in kscope {}{place}: {reason}", env!("CARGO_PKG_VERSION"));
+        std::process::exit(EXIT_BUG);
+    }));
+}

@@ -58,6 +58,7 @@ pub fn emit(module: &ir::Module, target: &Target) -> Result<bpf::Module, Vec<Dia
 
 fn emit_function(module: &ir::Module, function: &ir::Function, isa: Isa) -> bpf::Function {
     let mut function = function.clone();
+    order::return_early(&mut function);
     order::split_edges(&mut function);
     let order = order::order(&function);
     let code = select::select(module, &function, isa, order);

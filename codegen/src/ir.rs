@@ -516,4 +516,35 @@ impl Terminator {
             Terminator::Jump(_) | Terminator::LoopGuard { .. } => vec![],
         }
     }
+
+    /// Calls `f` on every value that the terminator itself reads, to replace it.
+    pub fn operands_mut(&mut self, mut f: impl FnMut(&mut Value)) {
+        match self {
+            Terminator::Branch { left, right, .. } => {
+                f(left);
+                f(right);
+            }
+            Terminator::Return(value) => f(value),
+            Terminator::Jump(_) | Terminator::LoopGuard { .. } => {}
+        }
+    }
+}
+
+impl Cond {
+    /// The comparison that holds exactly when this one does not, where there is one.
+    pub fn inverse(self) -> Option<Cond> {
+        Some(match self {
+            Cond::Eq => Cond::Ne,
+            Cond::Ne => Cond::Eq,
+            Cond::ULt => Cond::UGe,
+            Cond::ULe => Cond::UGt,
+            Cond::UGt => Cond::ULe,
+            Cond::UGe => Cond::ULt,
+            Cond::SLt => Cond::SGe,
+            Cond::SLe => Cond::SGt,
+            Cond::SGt => Cond::SLe,
+            Cond::SGe => Cond::SLt,
+            Cond::Test => return None,
+        })
+    }
 }

@@ -1,6 +1,10 @@
 //! Attach points: `kprobe:vfs_*`, `tracepoint:sched:sched_switch`, `profile:hz:99`.
 //!
-//! The grammar is `attach.pest` beside this file.
+//! Comes in: one attach point's text. Goes out: a [`Point`], or what is wrong with which part of
+//! it. Whether the target exists is not asked here. The grammar is `attach.pest` beside this file.
+
+mod grammar;
+mod target;
 
 use crate::diagnostic::Diagnostic;
 use crate::probes::ProbeKind;
@@ -110,6 +114,27 @@ impl Point {
 
 /// Takes an attach point apart. `params` are the positional parameters (`$1` is `params[0]`).
 pub fn parse(text: &str, span: Span, params: &[String]) -> Result<Point, Diagnostic> {
-    let _ = (text, span, params);
-    todo!("syntax helper")
+    target::point(text, span, params)
 }
+
+/// Whether all of `text` is what `pattern` means, where `*` stands for any characters or none.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let Some((prefix, pattern)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let (middle, suffix) = pattern.rsplit_once('*').unwrap_or(("", pattern));
+    let Some(mut rest) = text.strip_prefix(prefix).and_then(|it| it.strip_suffix(suffix)) else {
+        return false;
+    };
+    // The first place that fits leaves the most to the parts behind it, so none is tried twice.
+    for part in middle.split('*') {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,9 @@
 //! The first line is bpftrace's: `FILE:LINE:COL-COL: ERROR: message`; then the source line with
 //! the wrong text underlined, then secondary labels and hints.
 
+mod nearest;
+mod text;
+
 use crate::source::{Sources, Span};
 
 /// How bad it is. Errors stop the compilation, warnings do not.
@@ -14,11 +17,22 @@ pub enum Severity {
     Error,
 }
 
+/// Who has to change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The script's author.
+    Script,
+    /// Whoever runs the machine: the script may be right elsewhere.
+    Machine,
+}
+
 /// One message about the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
+    /// Who has to change something.
+    pub fault: Fault,
     /// Understandable alone; lower case, no full stop, names in backticks.
     pub message: String,
     /// The smallest wrong text.
@@ -41,7 +55,12 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { severity, message: message.into(), span, labels: Vec::new(), hints: Vec::new() }
+        Diagnostic { severity, fault: Fault::Script, message: message.into(), span, labels: Vec::new(), hints: Vec::new() }
+    }
+
+    /// Says that the script may be right: this machine lacks something.
+    pub fn machine(self) -> Self {
+        Diagnostic { fault: Fault::Machine, ..self }
     }
 
     /// Adds a secondary label.
@@ -72,12 +91,10 @@ pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
 
 /// The text form of one diagnostic, ending in a newline.
 pub fn render(diagnostic: &Diagnostic, sources: &Sources) -> String {
-    let _ = (diagnostic, sources);
-    todo!("syntax helper")
+    text::render(diagnostic, sources)
 }
 
 /// The candidate nearest to `word`, when one is near enough to be a likely slip.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let _ = (word, candidates.into_iter().next());
-    todo!("syntax helper")
+    nearest::nearest(word, candidates)
 }

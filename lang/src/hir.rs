@@ -4,6 +4,9 @@
 //!
 //! Only [`crate::sema::analyze`] makes one, and what it made is not edited later.
 
+pub mod text;
+mod walk;
+
 use crate::attach::Point;
 use crate::builtins::Builtin;
 use crate::source::{Sources, Span};

@@ -1,10 +1,48 @@
 //! Tree to typed program: names, types over the whole script, casts, constants, probes.
+//!
+//! Comes in: the tree of a script and what the command line adds. Goes out: the typed program,
+//! if there is no error, and every diagnostic. Never reads anything but through [`Host`].
+//!
+//! Types are inferred by walking all probes in rounds. A round reads the types of maps and
+//! variables as the rounds before left them and widens them by what it sees; when a round changes
+//! nothing, what it made is the program and what it reported are the diagnostics.
+
+mod actions;
+mod aggregations;
+mod assign;
+mod calls;
+mod casts;
+mod config;
+mod exprs;
+mod infer;
+mod literals;
+mod maps;
+mod operators;
+mod packets;
+mod places;
+mod probes;
+mod scopes;
+mod stacks;
+mod stmts;
+mod types;
+mod uses;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use types::integer;
 
 use crate::ast;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::hir;
-use crate::host::Host;
-use crate::source::Sources;
+use crate::host::{Host, TypeKind};
+use crate::source::{Sources, Span};
+use crate::ty::{Space, Ty, TypeTable};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Most rounds of inference.
+const MOST_ROUNDS: u32 = 200;
 
 /// What the command line adds to a script.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +71,150 @@ pub fn analyze(
     options: &Options,
     host: &dyn Host,
 ) -> (Option<hir::Program>, Vec<Diagnostic>) {
-    let _ = (script, sources, options, host);
-    todo!("sema helper")
+    let mut cx = Context::new(options, host);
+    config::read(&mut cx, script);
+    maps::declare(&mut cx, script);
+    let probes = probes::expand(&mut cx, script);
+    let items = std::mem::take(&mut cx.diagnostics);
+    let probes = infer_all(&mut cx, &probes);
+    let diagnostics = in_order(items, cx.diagnostics);
+    if has_errors(&diagnostics) {
+        return (None, diagnostics);
+    }
+    let program = hir::Program {
+        sources: sources.clone(),
+        types: cx.types,
+        maps: cx.maps.finish(&cx.config),
+        actions: cx.actions,
+        probes,
+        config: cx.config,
+    };
+    (Some(program), diagnostics)
+}
+
+/// What is known of the script as a whole.
+struct Context<'a> {
+    options: &'a Options,
+    host: &'a dyn Host,
+    config: hir::Config,
+    types: TypeTable,
+    /// Answers of [`Host::kernel_type`].
+    kernel_types: HashMap<(TypeKind, String), Option<Ty>>,
+    maps: maps::Maps,
+    /// Types of variables, by probe and by the place of the declaration.
+    variables: BTreeMap<(usize, Span), infer::Slot>,
+    /// Where uint64 met negative values, and in which map or variable: told once types stand still.
+    lost_sign: BTreeMap<Span, String>,
+    actions: Vec<hir::Action>,
+    /// Actions by the place of their call.
+    sent: HashMap<Span, Vec<hir::ActionId>>,
+    /// Those of this round.
+    diagnostics: Vec<Diagnostic>,
+    /// Whether this round widened a type.
+    changed: bool,
+}
+
+impl<'a> Context<'a> {
+    fn new(options: &'a Options, host: &'a dyn Host) -> Self {
+        Context {
+            options,
+            host,
+            config: hir::Config::default(),
+            types: TypeTable::default(),
+            kernel_types: HashMap::new(),
+            maps: maps::Maps::default(),
+            variables: BTreeMap::new(),
+            lost_sign: BTreeMap::new(),
+            actions: Vec::new(),
+            sent: HashMap::new(),
+            diagnostics: Vec::new(),
+            changed: false,
+        }
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Gives variables that a bare `let` declares and nothing assigns a type; whether there was one.
+    fn settle_unassigned(&mut self) -> bool {
+        let unassigned: Vec<_> = match has_errors(&self.diagnostics) {
+            true => Vec::new(),
+            false => self.variables.values_mut().filter(|it| *it.ty() == Ty::Error).collect(),
+        };
+        let any = !unassigned.is_empty();
+        unassigned.into_iter().for_each(|it| it.known = infer::Known::ty(Ty::I64));
+        any
+    }
+
+    fn report_lost_signs(&mut self) {
+        for (span, name) in std::mem::take(&mut self.lost_sign) {
+            let message = format!("`{name}` holds both `uint64` and signed values, so it is `int64`");
+            self.report(Diagnostic::warning(span, message).hint("values from 2^63 on will show as negative"));
+        }
+    }
+
+    /// The names of two types that do not go together, told apart by their memory if by nothing else.
+    fn names_of(&self, a: &Ty, b: &Ty) -> (String, String) {
+        let (a_name, b_name) = (self.name_of(a), self.name_of(b));
+        match (a, b) {
+            (Ty::Ptr(_, a), Ty::Ptr(_, b)) if a_name == b_name => {
+                (format!("{a_name} in {} memory", whose(*a)), format!("{b_name} in {} memory", whose(*b)))
+            }
+            _ => (a_name, b_name),
+        }
+    }
+
+    /// The type's name as a script would write it.
+    fn name_of(&self, ty: &Ty) -> String {
+        hir::text::type_name(ty, &self.types)
+    }
+}
+
+fn whose(space: Space) -> &'static str {
+    match space {
+        Space::Kernel => "kernel",
+        Space::User => "user",
+        Space::Ctx => "context",
+        Space::Bpf => "its own",
+    }
+}
+
+/// Walks all probes until their types stand still; the last round's result.
+fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<hir::Probe> {
+    let mut round = 0;
+    loop {
+        cx.changed = false;
+        cx.maps.rank();
+        cx.actions.clear();
+        cx.sent.clear();
+        cx.diagnostics.clear();
+        let typed = probes.iter().enumerate().map(|(idx, probe)| stmts::probe(cx, idx, probe)).collect();
+        round += 1;
+        if !cx.changed && !cx.settle_unassigned() {
+            cx.maps.report_untyped(&mut cx.diagnostics);
+            cx.report_lost_signs();
+            return typed;
+        }
+        // Each round carries a type one assignment further, so this is a long chain of maps.
+        if round == MOST_ROUNDS {
+            let span = probes.first().map_or(Span::default(), |it| it.probe.span);
+            cx.report(Diagnostic::error(
+                span,
+                "the types of this script's maps depend on each other in too long a chain",
+            ));
+            return typed;
+        }
+    }
+}
+
+/// All diagnostics in order of place. A body that is typed for several probe types reports a
+/// mistake once.
+fn in_order(items: Vec<Diagnostic>, bodies: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut seen = HashSet::new();
+    let bodies =
+        bodies.into_iter().filter(|it| seen.insert((it.span, it.severity == crate::Severity::Error)));
+    let mut all: Vec<_> = items.into_iter().chain(bodies).collect();
+    all.sort_by_key(|it| it.span);
+    all
 }

@@ -62,16 +62,19 @@ pub struct Constants {
     pub start: u64,
 }
 
-/// A program attached to one place.
+/// A program attached by one call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttachPlan {
     /// Index in the manifest's programs.
     pub program: usize,
-    /// The place.
-    pub point: Point,
+    /// The places: one, or all that the call attaches to.
+    pub points: Vec<Point>,
     /// How: `perf`, `multi`, `raw`, …; shown by `-v`.
     pub method: &'static str,
 }
+
+/// A map's entry: the key's bytes, and the value's, one for each CPU where the map is per CPU.
+pub type Entry = (Vec<u8>, Vec<Vec<u8>>);
 
 /// What may be done to a kernel.
 pub trait Backend {
@@ -98,7 +101,7 @@ pub trait Backend {
 
     /// All entries of a kernel map: key bytes, and the value's bytes, one for each CPU where the
     /// map is per CPU.
-    fn entries(&mut self, map: &str) -> Result<Vec<(Vec<u8>, Vec<Vec<u8>>)>>;
+    fn entries(&mut self, map: &str) -> Result<Vec<Entry>>;
 
     /// Sets an entry, on all CPUs where the map is per CPU.
     fn update(&mut self, map: &str, key: &[u8], value: &[u8]) -> Result<()>;

@@ -6,8 +6,11 @@
 
 pub mod aggregate;
 pub mod backend;
+pub mod clock;
 pub mod decode;
 pub mod dispatch;
+#[cfg(test)]
+mod fake;
 pub mod linux;
 pub mod maps;
 pub mod output;

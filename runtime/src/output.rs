@@ -1,8 +1,19 @@
 //! Messages to text: the only place that formats.
+//!
+//! Comes in: a [`Message`] with decoded values. Goes out: bytes on the script's output, or on
+//! stderr for what is said about the run. A message is written as a whole or not at all, so that
+//! lines never mix; script output is kept in blocks until [`Output::flush`].
 
-use crate::value::Value;
+mod gfp;
+mod histogram;
+mod json;
+mod printf;
+mod text;
+
+use crate::value::{Bucket, Histogram, Value};
 use lang::hir::Format as PrintfFormat;
-use std::io;
+use std::borrow::Cow;
+use std::io::{self, BufWriter, Write};
 
 /// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +36,7 @@ pub enum Message<'a> {
     /// `time`
     Time(&'a str),
     /// `join`
-    Join(&'a str),
+    Join(&'a [u8]),
     /// A whole map, entries already sorted.
     Map {
         /// With its `@`.
@@ -37,6 +48,8 @@ pub enum Message<'a> {
         /// `print(@m, top, div)`: what values are divided by.
         div: u64,
     },
+    /// The run is over, maps may follow. (Text only: two empty lines.)
+    End,
     /// Records that did not fit the ring buffer.
     Lost(u64),
     /// Updates refused because a map was full, since the last such message.
@@ -53,25 +66,167 @@ pub enum Message<'a> {
 /// Where messages go.
 pub struct Output {
     format: Format,
-    stdout: Box<dyn io::Write>,
-    stderr: Box<dyn io::Write>,
+    stdout: BufWriter<Box<dyn Write>>,
+    stderr: Box<dyn Write>,
+    trailer: String,
+    /// A message while it is built; kept for its memory.
+    scratch: Vec<u8>,
 }
+
+/// Bytes of script output kept before they are written.
+const BLOCK: usize = 64 * 1024;
 
 impl Output {
     /// Script output to `stdout`, the rest to `stderr`.
-    pub fn new(format: Format, stdout: Box<dyn io::Write>, stderr: Box<dyn io::Write>) -> Self {
-        Output { format, stdout, stderr }
+    pub fn new(format: Format, stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
+        let stdout = BufWriter::with_capacity(BLOCK, stdout);
+        Output { format, stdout, stderr, trailer: "..".to_owned(), scratch: Vec::new() }
     }
 
-    /// Prints one message. Errors are those of the writers; a closed pipe is one of them.
+    /// Puts this behind strings that were cut, instead of `..`.
+    pub fn with_trailer(self, trailer: &str) -> Self {
+        Output { trailer: trailer.to_owned(), ..self }
+    }
+
+    /// Prints one message. Errors are those of the script's output; a closed pipe is one of them.
     pub fn message(&mut self, message: &Message<'_>) -> io::Result<()> {
-        let _ = (message, self.format);
-        self.stderr.flush()?;
-        self.stdout.flush()
+        self.scratch.clear();
+        match self.format {
+            Format::Text => self.text(message),
+            Format::Json => self.json(message),
+        }
+        let about_the_run =
+            matches!(message, Message::MapFull { .. } | Message::Lost(_) | Message::Attached(_));
+        if self.format == Format::Text && about_the_run {
+            // What the script printed before comes first, should both be one terminal.
+            self.stdout.flush()?;
+            // Without stderr there is no way to say so, and the script's output matters more.
+            let _ = self.stderr.write_all(&self.scratch).and_then(|()| self.stderr.flush());
+            return Ok(());
+        }
+        self.stdout.write_all(&self.scratch)
     }
 
     /// Writes out what is buffered.
     pub fn flush(&mut self) -> io::Result<()> {
         self.stdout.flush()
     }
+
+    fn text(&mut self, message: &Message<'_>) {
+        let (out, trailer) = (&mut self.scratch, self.trailer.as_str());
+        match message {
+            Message::Attached(1) => out.extend_from_slice(b"Attached 1 probe\n"),
+            Message::Attached(n) => put(out, format_args!("Attached {n} probes\n")),
+            Message::Printf(format, args) => printf::printf(out, format, args, trailer),
+            Message::Value(value) => {
+                text::value(out, value, trailer);
+                out.push(b'\n');
+            }
+            Message::Time(text) => out.extend_from_slice(text.as_bytes()),
+            Message::Join(text) => {
+                out.extend_from_slice(text);
+                out.push(b'\n');
+            }
+            Message::Map { name, entries, top, div } => {
+                text::map(out, name, &chosen(entries, *top, *div), trailer);
+            }
+            Message::End => out.extend_from_slice(b"\n\n"),
+            Message::Lost(n) => put(out, format_args!("Lost {n} events\n")),
+            Message::MapFull { name, refused, max_entries } => {
+                let updates =
+                    if *refused == 1 { "1 update was".to_owned() } else { format!("{refused} updates were") };
+                put(
+                    out,
+                    format_args!(
+                        "WARNING: map {name} is full, it holds {max_entries} keys: {updates} refused\n\
+                         HINT: raise max_map_keys, or declare the map's size: `let {name} = hash({})`\n",
+                        u64::from(*max_entries) * 2,
+                    ),
+                );
+            }
+        }
+    }
+
+    fn json(&mut self, message: &Message<'_>) {
+        let (out, trailer) = (&mut self.scratch, self.trailer.as_str());
+        match message {
+            Message::Attached(n) => put(
+                out,
+                format_args!(
+                    "{{\"type\": \"attached_probes\", \"count\": {n}, \"data\": {{\"probes\": {n}}}}}\n"
+                ),
+            ),
+            Message::Printf(format, args) => {
+                let mut plain = Vec::new();
+                printf::printf(&mut plain, format, args, trailer);
+                json::line(out, "printf", |out| json::string(out, &plain));
+            }
+            Message::Value(value) => json::line(out, "value", |out| json::value(out, value, trailer)),
+            Message::Time(text) => json::line(out, "time", |out| json::string(out, text.as_bytes())),
+            Message::Join(text) => json::line(out, "join", |out| json::string(out, text)),
+            Message::Map { name, entries, top, div } => {
+                json::map(out, name, &chosen(entries, *top, *div), trailer);
+            }
+            Message::End => {}
+            Message::Lost(n) => put(
+                out,
+                format_args!(
+                    "{{\"type\": \"lost_events\", \"count\": {n}, \"data\": {{\"events\": {n}}}}}\n"
+                ),
+            ),
+            Message::MapFull { name, refused, max_entries } => {
+                put(
+                    out,
+                    "{\"type\": \"helper_error\", \"msg\": \"Argument list too long\", \
+                     \"helper\": \"map_update_elem\", \"retcode\": -7, \"map\": ",
+                );
+                json::string(out, name.as_bytes());
+                put(out, format_args!(", \"count\": {refused}, \"max_entries\": {max_entries}}}\n"));
+            }
+        }
+    }
 }
+
+/// The entries that `print` shows: the last `top` (all for 0), with values divided by `div`.
+fn chosen(
+    entries: &[(Option<Value>, Value)],
+    top: Option<u64>,
+    div: u64,
+) -> Cow<'_, [(Option<Value>, Value)]> {
+    let skipped = match top {
+        None | Some(0) => 0,
+        Some(top) => entries.len().saturating_sub(usize::try_from(top).unwrap_or(usize::MAX)),
+    };
+    let shown = &entries[skipped..];
+    if div <= 1 {
+        return Cow::Borrowed(shown);
+    }
+    Cow::Owned(shown.iter().map(|(key, value)| (key.clone(), divided(value, div))).collect())
+}
+
+/// A value divided by `div`: integers, averages, and the counts of `hist` (not of `lhist`, as in
+/// bpftrace).
+fn divided(value: &Value, div: u64) -> Value {
+    let wide = i128::from(div);
+    match value {
+        Value::Int(n, size) => Value::Int((i128::from(*n) / wide) as i64, *size),
+        Value::Uint(n, size) => Value::Uint(n / div, *size),
+        Value::Avg(average) => Value::Avg(average / wide),
+        Value::Stats { count, average, total } => {
+            Value::Stats { count: *count, average: average / wide, total: *total }
+        }
+        Value::Hist(Histogram { buckets, scale: scale @ crate::value::Scale::Power { .. } }) => {
+            let divide = |bucket: &Bucket| Bucket { count: bucket.count / div, ..*bucket };
+            Value::Hist(Histogram { buckets: buckets.iter().map(divide).collect(), scale: *scale })
+        }
+        _ => value.clone(),
+    }
+}
+
+/// Appends text.
+fn put(out: &mut Vec<u8>, text: impl std::fmt::Display) {
+    write!(out, "{text}").expect("memory can be written");
+}
+
+#[cfg(test)]
+mod tests;

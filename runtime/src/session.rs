@@ -1,9 +1,23 @@
 //! The run loop: load, begin, attach, events, detach, end, drain, print.
+//!
+//! Comes in: an object, and everything that it talks to. Goes out: the exit code. On every way out
+//! the probes are detached first, then `end` runs, then what is left is printed.
 
-use crate::backend::Result;
+mod addresses;
+mod command;
+mod events;
+
+use crate::backend::{AttachPlan, Backend, Constants, Error, Result};
 use crate::dispatch::Dispatcher;
-use crate::linux::LinuxBackend;
+use crate::linux::sys::process::{self, Child, Signals};
+use crate::linux::{LinuxBackend, clock};
 use codegen::Object;
+use events::{Event, Events};
+use lang::attach::Point;
+use lang::hir::MissingProbes;
+use lang::probes::ProbeKind;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 /// How to run.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +32,208 @@ pub struct Options {
     pub quiet: bool,
 }
 
+/// After a drain the next one waits this long, so that a burst is handled in few rounds.
+const DRAIN_PAUSE: Duration = Duration::from_millis(1);
+
 /// Runs an object until it ends; the result is the process's exit code.
 pub fn run(object: &Object, options: &Options, backend: LinuxBackend, dispatcher: Dispatcher) -> Result<u8> {
-    let _ = (object, options, backend, dispatcher);
-    todo!("linux helper")
+    let target = options.pid.map(watch_process).transpose()?;
+    // The child's process id is a constant of the program, so it is there before the program is.
+    let child = options.command.as_deref().map(command::hold).transpose()?;
+    let prints_user_addresses = addresses::prints_user_addresses(&object.manifest);
+    let mut session = Session { object, options, backend, dispatcher, child, target, prints_user_addresses };
+    session.backend.limit_to(options.pid);
+    session.load()?;
+    let signals = take_signals()?;
+    session.run_programs(ProbeKind::Begin)?;
+    let attached = session.attach()?;
+    if !options.quiet {
+        session.dispatcher.attached(attached)?;
+    }
+    session.release_child()?;
+    let outcome = session.watch(&signals);
+    session.backend.detach();
+    // From here on another Ctrl-C ends the process at once. One that came together with the first
+    // (some parents pass on what the terminal sends as well) does not count as another.
+    signals.discard();
+    drop(signals);
+    session.finish(outcome?)
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Something ended that the run was for.
+    Done,
+    /// Nobody reads the output any more.
+    OutputClosed,
+}
+
+struct Session<'a> {
+    object: &'a Object,
+    options: &'a Options,
+    backend: LinuxBackend,
+    dispatcher: Dispatcher,
+    /// Of `-c`.
+    child: Option<Child>,
+    /// Of `-p`.
+    target: Option<OwnedFd>,
+    prints_user_addresses: bool,
+}
+
+impl Session<'_> {
+    fn load(&mut self) -> Result<()> {
+        let cpid = self.child.as_ref().map_or(0, |it| it.pid().into());
+        self.backend
+            .load(self.object, Constants { cpid, start: clock::nanoseconds(libc::CLOCK_BOOTTIME) as u64 })
+    }
+
+    /// Runs the `begin` or the `end` programs.
+    fn run_programs(&mut self, kind: ProbeKind) -> Result<()> {
+        for program in self.programs(kind) {
+            self.backend.run(program)?;
+        }
+        Ok(())
+    }
+
+    fn programs(&self, kind: ProbeKind) -> Vec<usize> {
+        let programs = self.object.manifest.programs.iter().enumerate();
+        let is_kind = |points: &[Point]| points.first().is_some_and(|it| it.kind == kind);
+        programs.filter(|(_, it)| is_kind(&it.points)).map(|(idx, _)| idx).collect()
+    }
+
+    /// Attaches everything; how many probes there are then, `begin` and `end` counted.
+    fn attach(&mut self) -> Result<usize> {
+        let plans = self.backend.plan(self.object)?;
+        let mut attached = self.programs(ProbeKind::Begin).len() + self.programs(ProbeKind::End).len();
+        let mut failure = None;
+        for plan in &plans {
+            self.say_plan(plan);
+            attached += self.attach_plan(plan, &mut failure)?;
+        }
+        match failure {
+            Some(error) if attached == 0 => {
+                Err(Error { message: format!("no probe could be attached: {}", error.message), ..error })
+            }
+            _ => Ok(attached),
+        }
+    }
+
+    /// Attaches one plan; how many attachments it took. A call takes all of its places or none: where
+    /// missing ones do not matter, it is halved until they are alone.
+    fn attach_plan(&mut self, plan: &AttachPlan, failure: &mut Option<Error>) -> Result<usize> {
+        let error = match self.backend.attach(plan) {
+            Ok(()) => return Ok(1),
+            Err(error) => error,
+        };
+        if plan.points.len() > 1 && self.object.manifest.config.missing_probes != MissingProbes::Error {
+            let (first, second) = plan.points.split_at(plan.points.len() / 2);
+            let half = |points: &[Point]| AttachPlan { points: points.to_vec(), ..plan.clone() };
+            let attached = self.attach_plan(&half(first), failure)?;
+            return Ok(attached + self.attach_plan(&half(second), failure)?);
+        }
+        *failure = Some(self.judge(error)?);
+        Ok(0)
+    }
+
+    fn say_plan(&self, plan: &AttachPlan) {
+        let Some(first) = plan.points.first().filter(|_| self.options.verbose) else { return };
+        let others = match plan.points.len() - 1 {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        eprintln!("attaching {}{others} by {}", first.name(), plan.method);
+    }
+
+    /// What the configuration says about a probe that cannot be attached.
+    fn judge(&self, error: Error) -> Result<Error> {
+        match self.object.manifest.config.missing_probes {
+            MissingProbes::Error => return Err(error),
+            MissingProbes::Warn => eprintln!("WARNING: {error}"),
+            MissingProbes::Ignore => {}
+        }
+        Ok(error)
+    }
+
+    fn release_child(&mut self) -> Result<()> {
+        let Some(child) = &mut self.child else { return Ok(()) };
+        child.release().map_err(|errno| command::failed(self.options.command.as_deref(), errno))?;
+        self.remember_processes();
+        Ok(())
+    }
+
+    /// Notes where code is in the processes that may end before their addresses are printed.
+    fn remember_processes(&mut self) {
+        if !self.prints_user_addresses {
+            return;
+        }
+        let child = self.child.as_ref().map(Child::pid);
+        for pid in child.into_iter().chain(self.options.pid) {
+            self.dispatcher.remember(pid);
+        }
+    }
+
+    /// The loop, until something ends it. A script that only has `begin` and `end`, and no command
+    /// to wait for, has ended already.
+    fn watch(&mut self, signals: &Signals) -> Result<Outcome> {
+        let programs = self.object.manifest.programs.len();
+        let waits = programs > self.programs(ProbeKind::Begin).len() + self.programs(ProbeKind::End).len();
+        if !waits && self.child.is_none() {
+            return Ok(Outcome::Done);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for events: {error}")))?;
+        runtime.block_on(self.handle_events(signals))
+    }
+
+    async fn handle_events(&mut self, signals: &Signals) -> Result<Outcome> {
+        let ring = self.backend.ring();
+        let mut events = Events::new(ring, signals, self.child.as_ref(), self.target.as_ref())
+            .map_err(|error| Error::new(format!("cannot wait for events: {error}")))?;
+        // What `begin` sent.
+        self.dispatcher.drain(&mut self.backend)?;
+        while self.dispatcher.exit_code().is_none() {
+            match events.next(self.backend.has_records()).await {
+                Event::Records => {
+                    self.dispatcher.drain(&mut self.backend)?;
+                    events.pause_records(DRAIN_PAUSE);
+                }
+                Event::Tick => {
+                    self.dispatcher.drain(&mut self.backend)?;
+                    self.dispatcher.report_losses(&mut self.backend)?;
+                    self.remember_processes();
+                }
+                Event::Signal(_) => {
+                    self.child.iter().for_each(Child::terminate);
+                    return Ok(Outcome::Done);
+                }
+                Event::ChildExit | Event::TargetExit => return Ok(Outcome::Done),
+                Event::OutputClosed => return Ok(Outcome::OutputClosed),
+            }
+        }
+        self.child.iter().for_each(Child::terminate);
+        Ok(Outcome::Done)
+    }
+
+    /// The end of the run, with the probes detached.
+    fn finish(mut self, outcome: Outcome) -> Result<u8> {
+        if outcome == Outcome::Done {
+            self.dispatcher.drain(&mut self.backend)?;
+            self.run_programs(ProbeKind::End)?;
+            self.dispatcher.finish(&mut self.backend)?;
+        }
+        Ok(self.dispatcher.exit_code().unwrap_or(0))
+    }
+}
+
+fn take_signals() -> Result<Signals> {
+    let signals = Signals::take(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]);
+    signals.map_err(|errno| Error::new(format!("cannot watch for Ctrl-C: {errno}")))
+}
+
+fn watch_process(pid: u32) -> Result<OwnedFd> {
+    process::open_pidfd(pid).map_err(|errno| match errno.code {
+        libc::ESRCH | libc::EINVAL => Error::new(format!("there is no process {pid}")),
+        _ => Error::new(format!("cannot watch the process {pid}: {errno}")),
+    })
 }

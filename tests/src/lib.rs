@@ -1,1 +1,5 @@
-//! stub
+//! Test machinery: a user-space eBPF machine, a fixture kernel, and the runners of case files.
+
+pub mod cases;
+pub mod fixture;
+pub mod machine;

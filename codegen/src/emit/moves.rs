@@ -39,6 +39,9 @@ pub struct Move {
 pub struct Room {
     /// A register that holds nothing.
     pub free: Option<Reg>,
+    /// A register that holds something, to borrow when none is free. (The verifier refuses to
+    /// save one that holds nothing.)
+    pub lent: Reg,
     /// Spill slots that hold nothing.
     pub scratch: [Spill; 2],
 }
@@ -48,13 +51,14 @@ pub fn sequence(mut pending: Vec<Move>, room: Room) -> Vec<Move> {
     let mut done = Vec::new();
     pending.retain(|it| it.from != Origin::Place(it.to));
     while !pending.is_empty() {
-        let is_read = |place: Place| pending.iter().any(|it| it.from == Origin::Place(place));
-        match pending.iter().position(|it| !is_read(it.to)) {
+        let is_ready = |it: &Move| !is_read(&pending, it.to);
+        let is_spill = |it: &Move| matches!(it.to, Place::Spill(_));
+        // Memory first: it may go through a register that is yet to be written.
+        let spill = pending.iter().position(|it| is_spill(it) && is_ready(it));
+        match spill.or_else(|| pending.iter().position(is_ready)) {
             Some(idx) => {
                 let next = pending.remove(idx);
-                // A register that waits for the end of a cycle is not free.
-                let free = room.free.filter(|&it| !is_origin(&pending, it));
-                single(next, Room { free, ..room }, &mut done);
+                single(next, Room { free: free(&pending, room), ..room }, &mut done);
             }
             None => break_cycle(&mut pending, room, &mut done),
         }
@@ -62,15 +66,23 @@ pub fn sequence(mut pending: Vec<Move>, room: Room) -> Vec<Move> {
     done
 }
 
-fn is_origin(pending: &[Move], reg: Reg) -> bool {
-    pending.iter().any(|it| it.from == Origin::Place(Place::Reg(reg)))
+fn is_read(pending: &[Move], place: Place) -> bool {
+    pending.iter().any(|it| it.from == Origin::Place(place))
+}
+
+/// A register that holds nothing, unless what waits for the end of a cycle, or nothing yet.
+fn free(pending: &[Move], room: Room) -> Option<Reg> {
+    let unwritten = pending.iter().filter_map(|it| match it.to {
+        Place::Reg(reg) => Some(reg),
+        Place::Spill(_) => None,
+    });
+    room.free.into_iter().chain(unwritten).find(|&reg| !is_read(pending, Place::Reg(reg)))
 }
 
 /// All that is left are cycles: saves one value, so that its place can be written.
 fn break_cycle(pending: &mut [Move], room: Room, done: &mut Vec<Move>) {
     let from = pending[0].from;
-    let free = room.free.filter(|&it| !is_origin(pending, it));
-    let saved = match free {
+    let saved = match free(pending, room) {
         Some(reg) => Place::Reg(reg),
         None => Place::Spill(room.scratch[0]),
     };
@@ -98,9 +110,9 @@ fn single(it: Move, room: Room, done: &mut Vec<Move>) {
     match room.free {
         Some(reg) => done.extend(through(reg)),
         None => {
-            let (lent, saved) = (Place::Reg(Reg(9)), Place::Spill(room.scratch[1]));
+            let (lent, saved) = (Place::Reg(room.lent), Place::Spill(room.scratch[1]));
             done.push(Move { to: saved, from: Origin::Place(lent) });
-            done.extend(through(Reg(9)));
+            done.extend(through(room.lent));
             done.push(Move { to: lent, from: Origin::Place(saved) });
         }
     }
@@ -121,7 +133,7 @@ mod tests {
 
     /// Runs the moves on places that hold their own names.
     fn check(moves: &[(&str, &str)], free: Option<u8>) {
-        let room = Room { free: free.map(Reg), scratch: [Spill(100), Spill(101)] };
+        let room = Room { free: free.map(Reg), lent: Reg(9), scratch: [Spill(100), Spill(101)] };
         let pending =
             moves.iter().map(|(to, from)| Move { to: place(to), from: Origin::Place(place(from)) }).collect();
         let mut held: HashMap<Place, Place> = HashMap::new();
@@ -135,7 +147,7 @@ mod tests {
             assert_eq!(held.get(&to).copied().unwrap_or(to), place(from), "{moves:?} {free:?}");
         }
         let lent = Place::Reg(Reg(9));
-        if free.is_none() && !moves.iter().any(|it| it.0 == "r9") {
+        if !moves.iter().any(|it| it.0 == "r9") {
             assert_eq!(held.get(&lent).copied().unwrap_or(lent), lent, "{moves:?}");
         }
     }

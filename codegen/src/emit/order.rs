@@ -5,7 +5,9 @@
 //! the order to lay its blocks out, loops in one piece; and a guess at how often each runs.
 
 use crate::ir::flow::{Flow, successors};
-use crate::ir::{Block, BlockData, Edge, Function, Op, Region, Terminator, Type, Value};
+use crate::ir::{
+    Block, BlockData, Edge, Function, InstData, InstId, Op, Region, Terminator, Type, Value, ValueData,
+};
 
 /// Splits edges, so that every edge has a block of its own where moves can be placed.
 pub fn split_edges(function: &mut Function) {
@@ -33,6 +35,31 @@ pub fn split_edges(function: &mut Function) {
         }
     }
     function.blocks.extend(added);
+}
+
+/// Puts returns in place of jumps to blocks that do nothing else than return.
+pub fn return_early(function: &mut Function) {
+    for idx in 0..function.blocks.len() {
+        let Terminator::Jump(edge) = &function.blocks[idx].terminator else { continue };
+        let target = function.block(edge.block);
+        let Terminator::Return(value) = target.terminator else { continue };
+        if target.insts.is_empty() {
+            // What is no parameter is defined above the target, so above every jump to it too.
+            let param = target.params.iter().position(|&it| it == value);
+            let value = param.map_or(value, |place| edge.args[place]);
+            function.blocks[idx].terminator = Terminator::Return(value);
+        } else if let [inst] = target.insts[..]
+            && let InstData { op: Op::Const(number), result, span } = *function.inst(inst)
+            && result == Some(value)
+        {
+            // The constant is made anew, as the other does not dominate.
+            let constant = Value(function.values.len() as u32);
+            function.values.push(ValueData { ty: Type::I64 });
+            function.blocks[idx].insts.push(InstId(function.insts.len() as u32));
+            function.insts.push(InstData { op: Op::Const(number), result: Some(constant), span });
+            function.blocks[idx].terminator = Terminator::Return(constant);
+        }
+    }
 }
 
 /// An order of blocks.

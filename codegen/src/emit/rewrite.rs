@@ -14,6 +14,8 @@ use crate::ir::Block;
 use lang::Span;
 use std::collections::{HashMap, HashSet};
 
+const R0: Reg = Reg(0);
+
 /// What a block does, one after the other.
 #[derive(Clone, Debug)]
 pub enum Step<'a> {
@@ -114,8 +116,8 @@ struct Rewriter<'a, 'b> {
 }
 
 impl<'a> Rewriter<'a, '_> {
-    fn add_moves(&mut self, block: Block, moves: Vec<Move>, free: Option<Reg>, span: Span) {
-        let steps = sequence(moves, Room { free, scratch: self.scratch });
+    fn add_moves(&mut self, block: Block, moves: Vec<Move>, free: Option<Reg>, lent: Reg, span: Span) {
+        let steps = sequence(moves, Room { free, lent, scratch: self.scratch });
         self.blocks[block.index()].extend(steps.into_iter().map(|it| Step::Move(it, span)));
     }
 
@@ -138,18 +140,21 @@ impl<'a> Rewriter<'a, '_> {
         }
     }
 
-    /// A register that nothing holds at the position and no move names.
-    fn free_reg(&self, position: Position, moves: &[Move]) -> Option<Reg> {
-        let taken = |reg: Reg| {
-            let ranges = &self.occupied[reg.0 as usize];
-            let next = ranges.partition_point(|it| it.end <= position);
-            ranges.get(next).is_some_and(|it| it.contains(position))
-        };
-        let named = |reg: Reg| {
-            let place = Place::Reg(reg);
-            moves.iter().any(|it| it.to == place || it.from == Origin::Place(place))
-        };
-        (0..N_REGS as u8).map(Reg).find(|&reg| !taken(reg) && !named(reg))
+    fn is_taken(&self, reg: Reg, position: Position) -> bool {
+        let ranges = &self.occupied[reg.0 as usize];
+        let next = ranges.partition_point(|it| it.end <= position);
+        ranges.get(next).is_some_and(|it| it.contains(position))
+    }
+
+    /// Room for the moves of an edge: a register that nothing holds at the position and no
+    /// move names, and one that holds something there.
+    fn room(&self, position: Position, moves: &[Move]) -> (Option<Reg>, Reg) {
+        let is_read = |reg: Reg| moves.iter().any(|it| it.from == Origin::Place(Place::Reg(reg)));
+        let is_written = |reg: Reg| moves.iter().any(|it| it.to == Place::Reg(reg));
+        let is_full = |reg: Reg| self.is_taken(reg, position) || is_read(reg);
+        let regs = || (0..N_REGS as u8).map(Reg);
+        let free = regs().find(|&reg| !is_full(reg) && !is_written(reg));
+        (free, regs().find(|&reg| is_full(reg)).unwrap_or(Reg(0)))
     }
 
     /// Parameters come in r1…r5.
@@ -161,7 +166,7 @@ impl<'a> Rewriter<'a, '_> {
             let from = Origin::Place(Place::Reg(Reg(idx as u8 + 1)));
             self.define_param(param, 0, from, &mut moves);
         }
-        self.add_moves(entry, moves, Some(Reg(0)), block.span);
+        self.add_moves(entry, moves, Some(R0), R0, block.span);
     }
 
     /// Moves a parameter to every place that holds it from the start of its block on.
@@ -190,29 +195,24 @@ impl<'a> Rewriter<'a, '_> {
         match &data.end {
             End::Jump(target, args) => {
                 let moves = self.edge(block, *target, args);
-                let free = self.free_reg(self.liveness.layout.span(block).end - 1, &moves);
-                self.add_moves(block, moves, free, data.span);
+                let (free, lent) = self.room(self.liveness.layout.span(block).end - 1, &moves);
+                self.add_moves(block, moves, free, lent, data.span);
             }
             End::Return(arg) => {
                 let from = self.arg_origin(*arg, position);
-                let moves = vec![Move { to: Place::Reg(Reg(0)), from }];
-                self.add_moves(block, moves, None, data.span);
+                self.add_moves(block, vec![Move { to: Place::Reg(R0), from }], None, R0, data.span);
             }
             End::Branch { .. } | End::Guard { .. } => {
                 for target in data.end.targets() {
                     let moves = self.edge(block, target, &[]);
-                    let free = self.free_reg(self.liveness.layout.span(target).start, &moves);
-                    self.prepend_moves(target, moves, free, data.span);
+                    let (free, lent) = self.room(self.liveness.layout.span(target).start, &moves);
+                    let later = std::mem::take(&mut self.blocks[target.index()]);
+                    // The edge is the target's only one, so its moves can stand at the start.
+                    self.add_moves(target, moves, free, lent, data.span);
+                    self.blocks[target.index()].extend(later);
                 }
             }
         }
-    }
-
-    /// The edge is the target's only one, so its moves can stand at the target's start.
-    fn prepend_moves(&mut self, target: Block, moves: Vec<Move>, free: Option<Reg>, span: Span) {
-        let later = std::mem::take(&mut self.blocks[target.index()]);
-        self.add_moves(target, moves, free, span);
-        self.blocks[target.index()].extend(later);
     }
 
     fn reload(&mut self, block: Block, position: Position, span: Span) {
@@ -234,11 +234,11 @@ impl<'a> Rewriter<'a, '_> {
         let moves: Vec<Move> =
             moves.map(|(idx, &arg)| Move { to: to(idx), from: self.arg_origin(arg, position) }).collect();
         // r0 is lost anyway; if it holds an argument, that has moved before a cycle is broken.
-        self.add_moves(block, moves, Some(Reg(0)), inst.span);
+        self.add_moves(block, moves, Some(R0), R0, inst.span);
         self.blocks[block.index()].push(Step::Inst(inst, position));
         if let Some(reg) = result.and_then(|it| self.allocation.reg(it, position + RESULT)) {
-            let it = Move { to: Place::Reg(reg), from: Origin::Place(Place::Reg(Reg(0))) };
-            self.add_moves(block, vec![it], None, inst.span);
+            let it = Move { to: Place::Reg(reg), from: Origin::Place(Place::Reg(R0)) };
+            self.add_moves(block, vec![it], None, R0, inst.span);
         }
     }
 

@@ -14,7 +14,8 @@
 //! * Arithmetic is on numbers; only within a packet may two pointers be subtracted.
 //! * `load`, `store` and `atomic_add` go through pointers to the stack, a map value, the packet
 //!   or (not `atomic_add`) the context; a context access is aligned to its width.
-//! * Access to a slot by its own address stays within the slot.
+//! * Access to a slot by its own address stays within the slot and is aligned to its width, as
+//!   the kernel asks of the stack.
 //! * A pointer that may be null is only compared with null, made `non_null`, or passed along an
 //!   edge. A map is only a helper's argument, a packet's end is only compared and subtracted.
 //! * A pointer is stored whole, 8 bytes wide.
@@ -279,13 +280,36 @@ impl Checker<'_> {
                 format!("a context access at {offset} is not aligned")
             })?;
         }
-        let definition = self.definitions.insts[ptr.index()].map(|it| &self.function.inst(it).op);
-        if let Some(&Op::SlotAddr(slot)) = definition {
-            let size = self.function.slots.get(slot.index()).map_or(0, |it| i64::from(it.size));
-            let end = i64::from(offset) + i64::from(width);
-            ensure(offset >= 0 && end <= size, || format!("an access at {offset} is not within {slot}"))?;
+        match self.slot_place(ptr) {
+            Some((slot, place)) => self.slot_access(width, slot, place.saturating_add(offset.into())),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The slot and the offset in it that a pointer names, if both are plain to see.
+    fn slot_place(&self, ptr: Value) -> Option<(&SlotData, i64)> {
+        match self.definition(ptr)? {
+            Op::SlotAddr(slot) => Some((self.function.slots.get(slot.index())?, 0)),
+            Op::PtrAdd(base, by) => {
+                let (slot, place) = self.slot_place(*base)?;
+                match self.definition(*by)? {
+                    Op::Const(by) => Some((slot, place.saturating_add(*by))),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn slot_access(&self, width: u8, slot: &SlotData, place: i64) -> Result<(), String> {
+        let inside = place >= 0 && place.saturating_add(width.into()) <= slot.size.into();
+        ensure(inside, || format!("an access at {place} is not within its slot of {} bytes", slot.size))?;
+        let aligned = place % i64::from(width) == 0 && u32::from(width) <= slot.align;
+        ensure(aligned, || format!("a stack access of {width} bytes at {place} is not aligned"))
+    }
+
+    fn definition(&self, value: Value) -> Option<&Op> {
+        self.definitions.insts[value.index()].map(|it| &self.function.inst(it).op)
     }
 
     fn compare(&self, cond: Cond, left: Value, right: Value) -> Result<(), String> {
@@ -305,8 +329,7 @@ impl Checker<'_> {
     }
 
     fn is_null(&self, value: Value) -> bool {
-        let definition = self.definitions.insts[value.index()];
-        definition.is_some_and(|inst| self.function.inst(inst).op == Op::Const(0))
+        self.definition(value) == Some(&Op::Const(0))
     }
 
     fn call(&self, helper: Helper, args: &[Value]) -> Result<(), String> {
@@ -396,12 +419,16 @@ mod tests {
             ("b0(v0: ctx):\nv1 = load.u64 v0+4\nreturn v1", "b0: v1: a context access at 4 is not aligned"),
             (
                 "b0:\nv0 = slot_addr s0\nv1 = load.u64 v0+4\nreturn v1",
-                "b0: v1: an access at 4 is not within s0",
+                "b0: v1: an access at 4 is not within its slot of 8 bytes",
             ),
             ("b0:\nv0 = slot_addr s3\nv1 = const 1\nreturn v1", "b0: v0: s3 does not exist"),
             (
                 "b0:\nv0 = call get_stackid()\nreturn v0",
                 "b0: v0: get_stackid takes 3 arguments, 0 are passed",
+            ),
+            (
+                "b0:\nv0 = slot_addr s0\nv1 = const 2\nv2 = ptr_add v0, v1\nv3 = load.u32 v2+0\nreturn v3",
+                "b0: v3: a stack access of 4 bytes at 2 is not aligned",
             ),
             (
                 "b0:\nv0 = slot_addr s0\nstore.32 v0+0, v0\nv1 = const 1\nreturn v1",

@@ -20,6 +20,9 @@ const AF_INET: i64 = 2;
 const AF_INET6: i64 = 10;
 /// Most strings that `join` sends.
 const JOIN_LIMIT: i64 = 16;
+/// From here on `bpf_get_current_comm` writes the whole buffer; older kernels leave what stood
+/// behind the name, and equal names would be different keys.
+const COMM_IS_PADDED: KernelVersion = KernelVersion(6, 3);
 
 impl Body<'_, '_> {
     /// The value of a builtin that is a scalar.
@@ -64,8 +67,12 @@ impl Body<'_, '_> {
     pub fn builtin_into(&mut self, builtin: Builtin, args: &[Expr], expr: &Expr, to: Memory) {
         match (builtin, &expr.ty) {
             (Builtin::Comm, _) => {
+                let size = self.cx.size_of(&expr.ty);
+                if self.cx.target.kernel < COMM_IS_PADDED {
+                    self.zero(to, size);
+                }
                 let buffer = self.address(to);
-                let size = self.b.constant(self.cx.size_of(&expr.ty).into());
+                let size = self.b.constant(size.into());
                 self.b.call_for_effect(Helper::GetCurrentComm, &[buffer, size]);
             }
             (Builtin::Str, Ty::Str(capacity)) => self.str_into(args, *capacity, to),

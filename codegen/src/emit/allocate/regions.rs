@@ -12,6 +12,8 @@ struct Segment {
     uses: Vec<Use>,
     /// Enters at the block's start, with its value from the predecessors.
     enters: bool,
+    /// Is defined at the block's start, as one of its parameters.
+    is_param: bool,
     /// Reaches the block's end.
     leaves: bool,
     /// Whether the value should be in a register where the segment ends.
@@ -54,7 +56,9 @@ fn covered(code: &Code, liveness: &Liveness, vreg: VReg, segments: &[Segment]) -
     let mut covered = Vec::new();
     for (idx, segment) in segments.iter().enumerate() {
         let at_entry = entry_param && segment.block == Block(0) && segment.range.start == 0;
-        let defines = segment.defines(at_entry);
+        // A parameter comes in a register where that is of use, else in memory only.
+        let as_param = segment.is_param && segment.wants();
+        let defines = segment.defines(at_entry) || as_param;
         let first = segment.uses.iter().find(|it| it.role != Role::Any).map(|it| it.position);
         let start = if defines || (segment.enters && segment.wants()) {
             segment.range.start
@@ -115,11 +119,14 @@ fn segment(
 ) -> Segment {
     let span = liveness.layout.span(block);
     let at = |it: &Use| if it.role == Role::Define { it.position + RESULT } else { it.position };
+    let at_start = range.start == span.start;
+    let is_param = code.block(block).params.contains(&vreg);
     Segment {
         block,
         range,
         uses: interval.uses.iter().filter(|it| range.contains(at(it))).copied().collect(),
-        enters: range.start == span.start && !code.block(block).params.contains(&vreg),
+        enters: at_start && !is_param,
+        is_param: at_start && is_param,
         leaves: range.end == span.end,
         wanted_at_end: false,
         region: 0,
@@ -195,7 +202,7 @@ pub fn singles(_code: &Code, liveness: &Liveness, vreg: VReg, ranges: &[Range]) 
 fn merge_contained(runs: Vec<Range>) -> Vec<Range> {
     let mut kept: Vec<Range> = Vec::new();
     for run in runs {
-        if !kept.last().is_some_and(|last| run.end <= last.end) {
+        if kept.last().is_none_or(|last| run.end > last.end) {
             kept.push(run);
         }
     }

@@ -44,17 +44,22 @@ impl Selector<'_> {
 
     pub(super) fn load(&mut self, width: u8, signed: bool, ptr: Value, offset: i32, dst: VReg) {
         let (base, off) = self.address(ptr, offset);
-        let load = |code| Kind::Load { code: code | size(width), dst, base, off };
+        let load = |code, dst| Kind::Load { code: code | size(width), dst, base, off };
         if !signed || width == 8 {
-            return self.push([load(LDX)]);
+            return self.push([load(LDX, dst)]);
+        }
+        if self.isa < Isa::V4 {
+            let count = Source::Imm(64 - 8 * i32::from(width));
+            let extend = [modify(ALU64 | LSH, dst, count), modify(ALU64 | ARSH, dst, count)];
+            return self.push([load(LDX, dst)].into_iter().chain(extend));
+        }
+        if self.function.ty(ptr) != Type::Ptr(Region::Ctx) {
+            return self.push([load(LDXS, dst)]);
         }
         // The kernel rewrites context loads, on some versions without regard for the sign.
-        let context = self.function.ty(ptr) == Type::Ptr(Region::Ctx);
-        if self.isa >= Isa::V4 && !context {
-            return self.push([load(LDXS)]);
-        }
-        let count = Source::Imm(64 - 8 * i32::from(width));
-        self.push([load(LDX), modify(ALU64 | LSH, dst, count), modify(ALU64 | ARSH, dst, count)]);
+        let src = self.new_vreg(None);
+        let off = 8 * i16::from(width);
+        self.push([load(LDX, src), Kind::Extend { code: ALU64 | MOV | X, dst, src, off }]);
     }
 
     pub(super) fn store(&mut self, width: u8, ptr: Value, offset: i32, value: Value) {

@@ -1,0 +1,14 @@
+//! `kscope run x.o`: runs a built object without compiling anything.
+
+use crate::cli::RunArgs;
+use crate::failure::Failure;
+use crate::trace::run_object;
+
+/// Runs an object file.
+pub fn run(args: &RunArgs) -> Result<u8, Failure> {
+    let path = args.object.display();
+    let elf = std::fs::read(&args.object)
+        .map_err(|error| Failure::machine(format!("cannot read {path}: {error}")))?;
+    let object = codegen::link::read(elf).map_err(|reason| Failure::machine(format!("{path}: {reason}")))?;
+    run_object(&object, &args.session)
+}

@@ -1,0 +1,136 @@
+//! `@m[k] = count()` and its kin.
+
+use super::infer::{self, Known};
+use super::literals::int_value;
+use super::operators::wide;
+use super::stmts::Body;
+use crate::ast;
+use crate::builtins::{Builtin, Kind};
+use crate::diagnostic::Diagnostic;
+use crate::hir::{self, StmtKind};
+use crate::source::Span;
+use crate::ty::{Agg, Ty};
+
+/// Most steps of a linear histogram.
+const MOST_STEPS: i128 = 1000;
+
+/// Most sub-buckets of a power of two, as a power of two.
+const MOST_BITS: i128 = 5;
+
+/// The aggregation that an expression calls; its parentheses may be left away.
+pub(super) fn call(value: &ast::Expr) -> Option<(Builtin, &[ast::Arg])> {
+    let (name, args) = match &value.kind {
+        ast::ExprKind::Call { name, args } => (&name.text, args.as_slice()),
+        ast::ExprKind::Word(name) => (name, [].as_slice()),
+        _ => return None,
+    };
+    let builtin = Builtin::from_name(name).filter(|it| it.kind() == Kind::Aggregation)?;
+    Some((builtin, args))
+}
+
+impl<'a> Body<'_, 'a> {
+    /// `@name[key] = builtin(args)`
+    pub(super) fn aggregate(
+        &mut self,
+        name: &'a str,
+        key: &'a [ast::Expr],
+        map: Span,
+        builtin: Builtin,
+        args: &'a [ast::Arg],
+        call: Span,
+    ) -> Option<StmtKind> {
+        let element = self.element(name, key, map);
+        // Whatever is wrong with the call, the map is meant to get a value.
+        self.admit_value_type(&element, Known::NOTHING, call, false)?;
+        let args = self.arguments(builtin, args, call)?;
+        let value = match args.first() {
+            None => None,
+            Some(arg) => {
+                let value = self.value(arg);
+                match self.as_int(value) {
+                    Ok(value) => {
+                        let ty = wide(&value.ty);
+                        Some(infer::coerce(value, &ty))
+                    }
+                    Err(wrong) => {
+                        self.not_a(&wrong, "an integer");
+                        return None;
+                    }
+                }
+            }
+        };
+        let signed = value.as_ref().is_some_and(|it| it.ty == Ty::I64);
+        let agg = match builtin {
+            Builtin::Count => Agg::Count,
+            Builtin::Sum => Agg::Sum { signed },
+            Builtin::Min => Agg::Min { signed },
+            Builtin::Max => Agg::Max { signed },
+            Builtin::Avg => Agg::Avg { signed },
+            Builtin::Stats => Agg::Stats { signed },
+            Builtin::Hist => Agg::Hist { bits: self.hist_bits(args.get(1).copied())? },
+            Builtin::Lhist => self.lhist(&args[1..], call)?,
+            _ => unreachable!("only aggregations are called here"),
+        };
+        self.admit_value_type(&element, Known::ty(Ty::Agg(agg)), call, false)?;
+        Some(StmtKind::Aggregate { map: element.id, key: element.key, value })
+    }
+
+    fn hist_bits(&mut self, bits: Option<&'a ast::Expr>) -> Option<u8> {
+        let Some(bits) = bits else { return Some(0) };
+        let n = self.literal(bits, "the number of bits")?;
+        if !(0..=MOST_BITS).contains(&n) {
+            self.cx
+                .report(Diagnostic::error(bits.span, format!("`hist` takes 0 to {MOST_BITS} bits, not {n}")));
+            return None;
+        }
+        Some(n as u8)
+    }
+
+    fn lhist(&mut self, args: &[&'a ast::Expr], call: Span) -> Option<Agg> {
+        let &[min, max, step] = args else { return None };
+        let low = self.literal(min, "the smallest value");
+        let high = self.literal(max, "the largest value");
+        let width = self.literal(step, "the step");
+        let (low, high, width) = (low?, high?, width?);
+        let wrong = if width <= 0 {
+            Diagnostic::error(step.span, "the step must be positive")
+        } else if high <= low {
+            Diagnostic::error(max.span, format!("the largest value must be above the smallest one, {low}"))
+        } else if (high - low) / width > MOST_STEPS {
+            let message = format!("{} steps are too many, {MOST_STEPS} are possible", (high - low) / width);
+            let enough = (high - low + MOST_STEPS - 1) / MOST_STEPS;
+            Diagnostic::error(call, message).hint(format!("use a step of {enough} or more"))
+        } else if let (Ok(min), Ok(max), Ok(step)) = (low.try_into(), high.try_into(), width.try_into()) {
+            return Some(Agg::Lhist { min, max, step });
+        } else {
+            Diagnostic::error(call, "the values must fit in int64")
+        };
+        self.cx.report(wrong);
+        None
+    }
+
+    /// An argument that must be known before the script runs.
+    pub(super) fn literal(&mut self, expr: &'a ast::Expr, what: &str) -> Option<i128> {
+        let value = self.value(expr);
+        if value.ty == Ty::Error {
+            return None;
+        }
+        let n = int_value(&value);
+        if n.is_none() {
+            self.cx.report(Diagnostic::error(
+                value.span,
+                format!("{what} must be a number known before the script runs"),
+            ));
+        }
+        n
+    }
+
+    /// An aggregation where there is no map to keep it.
+    pub(super) fn stray_aggregation(&mut self, builtin: Builtin, span: Span) -> hir::Expr {
+        let name = builtin.name();
+        self.fail(
+            Diagnostic::error(span, format!("`{name}` only works as the value of a map"))
+                .hint(format!("write `@ = {name}{}`", builtin.signature())),
+        )
+    }
+}

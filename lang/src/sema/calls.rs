@@ -1,0 +1,332 @@
+//! Calls of builtins that give a value.
+
+use super::literals::{self, int_value};
+use super::stmts::Body;
+use super::{infer, operators, places};
+use crate::ast;
+use crate::builtins::{Builtin, Kind};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir::{self, Clock, ExprKind, MapOp};
+use crate::source::Span;
+use crate::ty::{Space, TimestampTy, Ty};
+
+/// The clocks of `nsecs`. `sw_tai` is international atomic time too, computed elsewhere.
+const CLOCKS: [(&str, Clock); 4] =
+    [("boot", Clock::Boot), ("monotonic", Clock::Monotonic), ("tai", Clock::Tai), ("sw_tai", Clock::Tai)];
+
+/// How many arguments a builtin takes, at least and at most.
+fn arity(builtin: Builtin) -> (usize, usize) {
+    use Builtin::*;
+    match builtin {
+        Pid | Tid | Uid | Gid | Comm | Elapsed | Cpu | Curtask | Rand | Cgroup | Func | Probe | Probetype
+        | ArgN | Retval | Args | Ctx | Cpid | Count | Pass | Drop => (0, 0),
+        Nsecs | Exit | Time => (0, 1),
+        Kstack | Ustack => (0, 2),
+        Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero => (1, 1),
+        Str | Ntop | Hist | Delete | Join => (1, 2),
+        Strftime | HasKey => (2, 2),
+        Print => (1, 3),
+        Lhist => (4, 4),
+        Printf => (1, usize::MAX),
+    }
+}
+
+impl<'a> Body<'_, 'a> {
+    /// `name(args)`
+    pub(super) fn call(&mut self, name: &'a ast::Ident, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        match Builtin::from_name(&name.text) {
+            Some(builtin) => self.builtin(builtin, args, span),
+            None => {
+                for arg in args {
+                    if let ast::Arg::Expr(arg) = arg {
+                        self.expr(arg);
+                    }
+                }
+                self.unknown_word("function", &name.text, name.span)
+            }
+        }
+    }
+
+    /// A builtin with the arguments it was given.
+    pub(super) fn builtin(&mut self, builtin: Builtin, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        let Some(args) = self.arguments(builtin, args, span) else { return self.unknown(span) };
+        match builtin.kind() {
+            Kind::Value | Kind::Compiler => self.value_builtin(builtin, &args, span),
+            Kind::Map => self.map_builtin(builtin, &args, span),
+            Kind::Aggregation => self.stray_aggregation(builtin, span),
+            Kind::Action => self.action(builtin, &args, span),
+            Kind::Verdict => self.verdict(builtin, span),
+        }
+    }
+
+    /// The arguments as expressions, when there are as many as the builtin takes.
+    pub(super) fn arguments(
+        &mut self,
+        builtin: Builtin,
+        args: &'a [ast::Arg],
+        span: Span,
+    ) -> Option<Vec<&'a ast::Expr>> {
+        let (least, most) = arity(builtin);
+        let mut exprs = Vec::new();
+        for arg in args {
+            match arg {
+                ast::Arg::Expr(expr) => exprs.push(expr),
+                ast::Arg::Type(name) => {
+                    let message = format!("`{}` takes values, not types", builtin.name());
+                    self.cx.report(Diagnostic::error(name.span, message));
+                    return None;
+                }
+            }
+        }
+        if (least..=most).contains(&exprs.len()) {
+            return Some(exprs);
+        }
+        let plural = |n: usize| if n == 1 { "1 argument".to_owned() } else { format!("{n} arguments") };
+        let takes = match (least, most) {
+            (least, most) if least == most => plural(least),
+            (least, usize::MAX) => format!("at least {}", plural(least)),
+            (least, most) => format!("{least} to {}", plural(most)),
+        };
+        let given =
+            if exprs.len() == 1 { "1 was given".to_owned() } else { format!("{} were given", exprs.len()) };
+        let wrong = exprs.get(most).map_or(span, |first| first.span);
+        let signature = format!("`{}{}`", builtin.name(), builtin.signature());
+        self.cx.report(
+            Diagnostic::error(wrong, format!("`{}` takes {takes}, {given}", builtin.name())).hint(signature),
+        );
+        None
+    }
+
+    fn value_builtin(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
+        match builtin {
+            Builtin::Nsecs => self.nsecs(args, span),
+            Builtin::Kstack | Builtin::Ustack => self.stack(builtin, args, span),
+            Builtin::Str => self.str(args, span),
+            Builtin::Ksym | Builtin::Usym => self.symbol(builtin, args[0], span),
+            Builtin::Kaddr => self.kaddr(args[0], span),
+            Builtin::Ntop => self.ntop(args, span),
+            Builtin::Strftime => self.strftime(args, span),
+            Builtin::Kptr => self.in_space(builtin, Space::Kernel, args[0], span),
+            Builtin::Uptr => self.in_space(builtin, Space::User, args[0], span),
+            _ => self.plain(builtin, span),
+        }
+    }
+
+    fn nsecs(&mut self, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
+        let clock = match args {
+            [] => Clock::Boot,
+            [clock, ..] => {
+                let word = match &clock.kind {
+                    ast::ExprKind::Word(word) => word.as_str(),
+                    _ => "",
+                };
+                match CLOCKS.into_iter().find(|it| it.0 == word) {
+                    Some((_, clock)) => clock,
+                    None => {
+                        let names = CLOCKS.map(|it| it.0);
+                        let hint = match nearest(word, names) {
+                            Some(near) => format!("did you mean `{near}`?"),
+                            None => format!("there are {}", names.join(", ")),
+                        };
+                        return self.fail(Diagnostic::error(clock.span, "unknown clock").hint(hint));
+                    }
+                }
+            }
+        };
+        let clock = hir::Expr { kind: ExprKind::Const(clock as i64), ty: Ty::I64, span };
+        hir::Expr { kind: ExprKind::Builtin(Builtin::Nsecs, vec![clock]), ty: Ty::U64, span }
+    }
+
+    /// `str(pointer[, length])`
+    fn str(&mut self, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
+        let from = match args[0].kind {
+            ast::ExprKind::Positional(n) => self.positional_str(n, args[0].span),
+            _ => self.value(args[0]),
+        };
+        let most = self.cx.config.max_strlen;
+        let limit = args.get(1).map(|limit| self.int64(limit));
+        let capacity = match limit.as_ref().map(int_value) {
+            None | Some(None) => most,
+            Some(Some(n)) if n < 0 => {
+                return self.fail(Diagnostic::error(args[1].span, "the length is negative"));
+            }
+            Some(Some(n)) if n + 1 > i128::from(most) => {
+                let message =
+                    format!("{n} bytes are more than `max_strlen` allows ({most}), the rest is cut off");
+                self.cx.report(Diagnostic::warning(args[1].span, message));
+                most
+            }
+            Some(Some(n)) => n as u32 + 1,
+        };
+        let limited = limit.is_some();
+        let limit = limit.filter(|it| int_value(it).is_none());
+        let pointer = match &from.ty {
+            Ty::Error => return self.unknown(span),
+            Ty::Str(_) if !limited => return hir::Expr { span, ..from },
+            Ty::Str(n) => {
+                let ty = Ty::Str(capacity.min(*n));
+                return match from.kind {
+                    ExprKind::Str(mut text) => {
+                        text.truncate(capacity as usize - 1);
+                        literals::str(&text, span)
+                    }
+                    _ => hir::Expr { kind: ExprKind::Cast(Box::new(from)), ty, span },
+                };
+            }
+            Ty::Array(of, _) if matches!(**of, Ty::I8 | Ty::U8) => {
+                let ty = operators::pointer(Ty::I8, places::space(&from));
+                hir::Expr { span: from.span, kind: ExprKind::AddressOf(Box::new(from)), ty }
+            }
+            _ => match self.as_pointer(from) {
+                Ok(pointer) => pointer,
+                Err(wrong) => return self.not_a(&wrong, "a pointer or a string"),
+            },
+        };
+        let args = [Some(pointer), limit].into_iter().flatten().collect();
+        hir::Expr { kind: ExprKind::Builtin(Builtin::Str, args), ty: Ty::Str(capacity), span }
+    }
+
+    /// `ksym(address)`, `usym(address)`
+    fn symbol(&mut self, builtin: Builtin, address: &'a ast::Expr, span: Span) -> hir::Expr {
+        let address = self.value(address);
+        if !matches!(address.ty, Ty::Int(_) | Ty::Ptr(..) | Ty::Ksym) {
+            return self.not_a(&address, "an address");
+        }
+        let address = infer::coerce(address, &Ty::U64);
+        let ty = if builtin == Builtin::Ksym { Ty::Ksym } else { Ty::Usym };
+        hir::Expr { kind: ExprKind::Builtin(builtin, vec![address]), ty, span }
+    }
+
+    fn kaddr(&mut self, name: &'a ast::Expr, span: Span) -> hir::Expr {
+        let Some(name) = self.text(name, "the symbol") else { return self.unknown(span) };
+        match self.cx.host.kernel_symbol(&name) {
+            Some(address) => hir::Expr { kind: ExprKind::Const(address as i64), ty: Ty::U64, span },
+            None => self.fail(Diagnostic::error(span, format!("the kernel has no symbol `{name}`"))),
+        }
+    }
+
+    /// `ntop([af, ]address)`
+    fn ntop(&mut self, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
+        let (family, address) = match args {
+            [family, address] => (Some(self.int64(family)), self.value(address)),
+            _ => (None, self.value(args[0])),
+        };
+        let address = match &address.ty {
+            Ty::Error => return self.unknown(span),
+            Ty::Ipv4 | Ty::Ipv6 | Ty::Inet if family.is_none() => return hir::Expr { span, ..address },
+            Ty::Int(_) => infer::coerce(address, &Ty::U32),
+            Ty::Array(of, n) => match crate::layout::size_of(of, &self.cx.types) * n {
+                4 | 16 => address,
+                size => {
+                    let message = format!("an address has 4 or 16 bytes, this array has {size}");
+                    return self.fail(Diagnostic::error(address.span, message));
+                }
+            },
+            _ => return self.not_a(&address, "an address: an integer or an array"),
+        };
+        let args = family.into_iter().chain([address]).collect();
+        hir::Expr { kind: ExprKind::Builtin(Builtin::Ntop, args), ty: Ty::Inet, span }
+    }
+
+    /// `strftime(format, nsecs)`
+    fn strftime(&mut self, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
+        let format = self.text(args[0], "the format");
+        let time = self.value(args[1]);
+        let Some(format) = format else { return self.unknown(span) };
+        if !matches!(time.ty, Ty::Int(_)) {
+            return self.not_a(&time, "nanoseconds");
+        }
+        let clock = match &time.kind {
+            ExprKind::Builtin(Builtin::Nsecs, args) => args.first().and_then(int_value),
+            _ => None,
+        };
+        if clock == Some(Clock::Monotonic as i128) {
+            return self.fail(
+                Diagnostic::error(time.span, "the monotonic clock has no date")
+                    .hint("use `nsecs` or `nsecs(tai)`"),
+            );
+        }
+        let tai = clock == Some(Clock::Tai as i128);
+        let time = infer::coerce(time, &Ty::U64);
+        let ty = Ty::Timestamp(TimestampTy { format, tai });
+        hir::Expr { kind: ExprKind::Builtin(Builtin::Strftime, vec![time]), ty, span }
+    }
+
+    /// `kptr(pointer)`, `uptr(pointer)`
+    fn in_space(&mut self, builtin: Builtin, space: Space, pointer: &'a ast::Expr, span: Span) -> hir::Expr {
+        let pointer = self.value(pointer);
+        let to = match &pointer.ty {
+            Ty::Ptr(to, _) => (**to).clone(),
+            Ty::Int(_) => Ty::Void,
+            _ => return self.not_a(&pointer, "a pointer or an address"),
+        };
+        hir::Expr { kind: ExprKind::Builtin(builtin, vec![pointer]), ty: operators::pointer(to, space), span }
+    }
+
+    /// An argument that must be a string literal.
+    pub(super) fn text(&mut self, expr: &'a ast::Expr, what: &str) -> Option<String> {
+        let value = match expr.kind {
+            ast::ExprKind::Positional(n) => self.positional_str(n, expr.span),
+            // User space has it: `max_strlen` is about strings of the program.
+            ast::ExprKind::Str(ref text) => literals::str(text, expr.span),
+            _ => self.value(expr),
+        };
+        match value.kind {
+            ExprKind::Str(text) => Some(String::from_utf8_lossy(&text).into_owned()),
+            _ if value.ty == Ty::Error => None,
+            _ => {
+                self.cx.report(Diagnostic::error(expr.span, format!("{what} must be a string literal")));
+                None
+            }
+        }
+    }
+
+    /// `delete(@m, k)`, `delete(@m[k])`, `has_key(@m, k)`, `len(@m)`
+    fn map_builtin(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
+        let ast::ExprKind::Map { name, key } = &args[0].kind else {
+            let value = self.value(args[0]);
+            if matches!(value.ty, Ty::Stack(_)) {
+                return self
+                    .fail(Diagnostic::error(value.span, "the length of a stack is not supported yet"));
+            }
+            return self.not_a(&value, "a map");
+        };
+        let at = args[0].span;
+        let (op, ty) = match builtin {
+            Builtin::Len => (MapOp::Len, Ty::I64),
+            Builtin::HasKey => (MapOp::HasKey, Ty::Bool),
+            _ => (MapOp::Delete, Ty::Bool),
+        };
+        let with_key = |map, key: Option<hir::Expr>| {
+            let kind = ExprKind::MapOp { op, map, key: key.map(Box::new) };
+            hir::Expr { kind, ty, span }
+        };
+        match (op, args.get(1), key.as_slice()) {
+            (MapOp::Len, _, []) if self.cx.maps.is_scalar(name) => {
+                self.fail(Diagnostic::error(at, format!("`{name}` has no key, so it has no length")))
+            }
+            (MapOp::Len, _, []) => with_key(self.whole_map(name, at), None),
+            (MapOp::HasKey | MapOp::Delete, Some(key), []) => {
+                let key = self.value(key);
+                let element = self.element_with(name, Some(key), at);
+                with_key(element.id, element.key)
+            }
+            // `delete(@m[k])` is the older way to write it; `delete(@m)` is for scalars.
+            (MapOp::Delete, None, key) => {
+                let element = self.element(name, key, at);
+                with_key(element.id, element.key)
+            }
+            _ => {
+                let hint = format!(
+                    "write `{}({name}{}`",
+                    builtin.name(),
+                    if op == MapOp::Len { ")" } else { ", key)" }
+                );
+                self.fail(
+                    Diagnostic::error(at, format!("`{}` takes the map as a whole", builtin.name()))
+                        .hint(hint),
+                )
+            }
+        }
+    }
+}

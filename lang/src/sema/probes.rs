@@ -1,0 +1,212 @@
+//! Attach points: wildcards become targets, and targets that a body cannot tell apart share one
+//! typed probe.
+
+use super::Context;
+use super::uses::Uses;
+use crate::ast;
+use crate::attach::{self, Point, Target};
+use crate::diagnostic::Diagnostic;
+use crate::hir::MissingProbes;
+use crate::host::{FunctionTy, Matches};
+use crate::probes::{Context as Receives, ProbeKind};
+use crate::source::Span;
+use crate::tracefs;
+use crate::ty::{Field, StructId, Ty};
+use std::rc::Rc;
+
+/// A body with targets that it cannot tell apart.
+pub(super) struct Instance<'a> {
+    pub probe: &'a ast::Probe,
+    /// Of the attach points.
+    pub span: Span,
+    pub kind: ProbeKind,
+    /// Never empty.
+    pub points: Vec<Point>,
+    /// The tracepoint's record, when it is used.
+    pub record: Option<StructId>,
+    /// The function's type, when it is used and known.
+    pub signature: Option<Rc<FunctionTy>>,
+    /// System call tracepoints carry pointers into user memory.
+    pub syscall: bool,
+}
+
+/// What a body sees of a target. Targets that look the same share a program.
+#[derive(PartialEq)]
+struct Shape {
+    kind: ProbeKind,
+    syscall: bool,
+    /// Used members of the record, `None` where it has no such member.
+    fields: Vec<Option<Field>>,
+    /// Used parameters and their places.
+    params: Vec<Option<(usize, String, Ty)>>,
+    /// The result and its place.
+    result: Option<(usize, Ty)>,
+}
+
+/// Every body with its targets, in the order of the script.
+pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<Instance<'a>> {
+    let mut instances = Vec::new();
+    let mut n_probes = 0;
+    for item in &script.items {
+        match item {
+            ast::Item::Probe(probe) => {
+                n_probes += 1;
+                expand_probe(cx, probe, &mut instances);
+            }
+            other => unsupported(cx, other),
+        }
+    }
+    if n_probes == 0 && cx.diagnostics.is_empty() {
+        cx.report(
+            Diagnostic::error(Span::default(), "the script has no probe")
+                .hint("for example `BEGIN { print(1); }`"),
+        );
+    } else if instances.is_empty() && !crate::diagnostic::has_errors(&cx.diagnostics) {
+        cx.report(Diagnostic::error(Span::default(), "no probe of the script exists on this machine"));
+    }
+    instances
+}
+
+fn unsupported(cx: &mut Context, item: &ast::Item) {
+    let (span, what) = match item {
+        ast::Item::C(span) => (*span, "C code at the top of a script"),
+        ast::Item::Import(import) => (import.span, "`import`"),
+        ast::Item::Macro(function) => (function.name.span, "`macro`"),
+        ast::Item::Function(function) => (function.name.span, "`fn`"),
+        ast::Item::Config(_) | ast::Item::MapDecl(_) | ast::Item::Probe(_) => return,
+    };
+    cx.report(Diagnostic::error(span, format!("{what} is not supported yet")));
+}
+
+fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut Vec<Instance<'a>>) {
+    let uses = Uses::of(probe);
+    let first = instances.len();
+    let mut shapes: Vec<Shape> = Vec::new();
+    for written in &probe.points {
+        for point in targets(cx, written) {
+            // Every program of its own has its own name.
+            let n_structs = cx.types.structs.len();
+            let (shape, record, signature) = shape(cx, &point, &uses, written.span);
+            let alike = if uses.name { None } else { shapes.iter().position(|it| *it == shape) };
+            if let Some(alike) = alike {
+                let known = &mut instances[first + alike];
+                // The types of this target's record equal those of the earlier one.
+                if point.kind.context() == Receives::TracepointRecord && record != known.record {
+                    cx.types.structs.truncate(n_structs);
+                }
+                if !known.points.contains(&point) || probe.points.len() == 1 {
+                    known.points.push(point);
+                }
+                continue;
+            }
+            let (kind, syscall) = (shape.kind, shape.syscall);
+            shapes.push(shape);
+            let span = probe.points.iter().fold(written.span, |span, it| span.to(it.span));
+            instances.push(Instance { probe, span, kind, points: vec![point], record, signature, syscall });
+        }
+    }
+}
+
+/// The targets that an attach point means.
+fn targets(cx: &mut Context, written: &ast::AttachPoint) -> Vec<Point> {
+    let point = match attach::parse(&written.text, written.span, &cx.options.params) {
+        Ok(point) => point,
+        Err(diagnostic) => {
+            cx.report(diagnostic);
+            return Vec::new();
+        }
+    };
+    if matches!(point.target, Target::None | Target::Timer(_)) {
+        return vec![point];
+    }
+    let missing = match cx.host.matches(&point) {
+        Matches::Points(points) if !points.is_empty() => return points,
+        Matches::Points(_) => {
+            let similar = cx.host.similar(&point);
+            let name = point.name();
+            let near = crate::diagnostic::nearest(&name, similar.iter().map(String::as_str));
+            let near = near.map(|it| format!("did you mean `{it}`?"));
+            Diagnostic::error(written.span, format!("`{name}` does not exist on this machine"))
+                .maybe_hint(near)
+        }
+        Matches::Unavailable(reason) => {
+            Diagnostic::error(written.span, format!("`{}` is not possible: {reason}", point.name())).machine()
+        }
+    };
+    match cx.config.missing_probes {
+        MissingProbes::Error => cx.report(missing),
+        MissingProbes::Warn => cx.report(Diagnostic { severity: crate::Severity::Warning, ..missing }),
+        MissingProbes::Ignore => {}
+    }
+    Vec::new()
+}
+
+/// What the body sees of a target, and the types it needs for that.
+fn shape(
+    cx: &mut Context,
+    point: &Point,
+    uses: &Uses,
+    span: Span,
+) -> (Shape, Option<StructId>, Option<Rc<FunctionTy>>) {
+    let mut shape = Shape {
+        kind: point.kind,
+        syscall: matches!(&point.target, Target::Tracepoint { category, .. } if category == "syscalls"),
+        fields: Vec::new(),
+        params: Vec::new(),
+        result: None,
+    };
+    let (mut record, mut signature) = (None, None);
+    match (point.kind.context(), &point.target) {
+        (Receives::TracepointRecord, Target::Tracepoint { category, event }) if uses.any_args() => {
+            record = tracepoint_record(cx, category, event, span);
+            let fields = record.and_then(|id| cx.types.struct_def(id).fields.as_deref()).unwrap_or_default();
+            shape.fields = match uses.all_args {
+                true => fields.iter().cloned().map(Some).collect(),
+                false => {
+                    uses.args.iter().map(|name| fields.iter().find(|it| it.name == *name).cloned()).collect()
+                }
+            };
+        }
+        (Receives::BtfArguments, Target::Function { module, name, .. }) if uses.any_args() || uses.retval => {
+            let name = module.as_ref().map_or(name.clone(), |module| format!("{module}:{name}"));
+            signature = cx.host.function(point.kind, &name, &mut cx.types).map(Rc::new);
+            if let Some(signature) = &signature {
+                see_function(&mut shape, signature, uses);
+            }
+        }
+        _ => {}
+    }
+    (shape, record, signature)
+}
+
+fn see_function(shape: &mut Shape, signature: &FunctionTy, uses: &Uses) {
+    let params =
+        || signature.params.iter().enumerate().map(|(idx, (name, ty))| (idx, name.clone(), ty.clone()));
+    shape.params = match uses.all_args {
+        true => params().map(Some).collect(),
+        false => uses.args.iter().map(|name| params().find(|it| it.1 == *name)).collect(),
+    };
+    shape.result = uses.retval.then(|| (signature.params.len(), signature.result.clone()));
+}
+
+/// The struct of the tracepoint's record.
+fn tracepoint_record(cx: &mut Context, category: &str, event: &str, span: Span) -> Option<StructId> {
+    let name = format!("tracepoint:{category}:{event}");
+    let Some(text) = cx.host.tracepoint_format(category, event) else {
+        let message = format!("the arguments of `{name}` cannot be read on this machine");
+        cx.report(Diagnostic::error(span, message).hint("its `format` file is in tracefs, which needs root"));
+        return None;
+    };
+    match tracefs::parse_format(&text, &name, &mut cx.types) {
+        Ok(id) => {
+            let most = cx.config.max_strlen;
+            let fields = cx.types.structs[id.0 as usize].fields.iter_mut().flatten();
+            fields.filter(|it| it.data_loc).for_each(|it| it.ty = Ty::Str(most));
+            Some(id)
+        }
+        Err(reason) => {
+            cx.report(Diagnostic::error(span, format!("the format of `{name}` cannot be read: {reason}")));
+            None
+        }
+    }
+}

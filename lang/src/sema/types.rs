@@ -1,0 +1,257 @@
+//! Types as written: names of the language, C's names, and the kernel's types.
+
+use super::stmts::Body;
+use super::{Context, operators};
+use crate::ast::{self, TypeBase, TypeOrExpr};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir;
+use crate::host::TypeKind;
+use crate::layout;
+use crate::source::Span;
+use crate::ty::{IntTy, Origin, Space, StructId, Ty};
+
+/// Integers by all their names: the language's, then C's.
+const INTEGERS: &[(&str, IntTy)] = &[
+    ("int8", IntTy::new(1, true)),
+    ("int16", IntTy::new(2, true)),
+    ("int32", IntTy::new(4, true)),
+    ("int64", IntTy::new(8, true)),
+    ("uint8", IntTy::new(1, false)),
+    ("uint16", IntTy::new(2, false)),
+    ("uint32", IntTy::new(4, false)),
+    ("uint64", IntTy::new(8, false)),
+    ("char", IntTy::new(1, true)),
+    ("short", IntTy::new(2, true)),
+    ("int", IntTy::new(4, true)),
+    ("long", IntTy::new(8, true)),
+    ("long long", IntTy::new(8, true)),
+    ("unsigned char", IntTy::new(1, false)),
+    ("unsigned short", IntTy::new(2, false)),
+    ("unsigned", IntTy::new(4, false)),
+    ("unsigned int", IntTy::new(4, false)),
+    ("unsigned long", IntTy::new(8, false)),
+    ("unsigned long long", IntTy::new(8, false)),
+    ("int8_t", IntTy::new(1, true)),
+    ("int16_t", IntTy::new(2, true)),
+    ("int32_t", IntTy::new(4, true)),
+    ("int64_t", IntTy::new(8, true)),
+    ("uint8_t", IntTy::new(1, false)),
+    ("uint16_t", IntTy::new(2, false)),
+    ("uint32_t", IntTy::new(4, false)),
+    ("uint64_t", IntTy::new(8, false)),
+    ("size_t", IntTy::new(8, false)),
+    ("u8", IntTy::new(1, false)),
+    ("u16", IntTy::new(2, false)),
+    ("u32", IntTy::new(4, false)),
+    ("u64", IntTy::new(8, false)),
+    ("s8", IntTy::new(1, true)),
+    ("s16", IntTy::new(2, true)),
+    ("s32", IntTy::new(4, true)),
+    ("s64", IntTy::new(8, true)),
+];
+
+/// Other names of the language.
+const OTHERS: &[(&str, Ty)] = &[
+    ("bool", Ty::Bool),
+    ("void", Ty::Void),
+    ("inet", Ty::Inet),
+    ("macaddr_t", Ty::Mac),
+    ("ksym_t", Ty::Ksym),
+    ("usym_t", Ty::Usym),
+];
+
+/// Largest `string[N]`, `buffer[N]` or `T[N]` in a script.
+const LARGEST_ARRAY: u64 = 1 << 16;
+
+/// The integer type of that name.
+pub(crate) fn integer(name: &str) -> Option<IntTy> {
+    INTEGERS.iter().find(|it| it.0 == name).map(|it| it.1)
+}
+
+impl Context<'_> {
+    /// A kernel type by name, asked for once.
+    pub(super) fn kernel_type(&mut self, kind: TypeKind, name: &str) -> Option<Ty> {
+        let key = (kind, name.to_owned());
+        if let Some(known) = self.kernel_types.get(&key) {
+            return known.clone();
+        }
+        let ty = self.host.kernel_type(kind, name, &mut self.types);
+        self.kernel_types.insert(key, ty.clone());
+        ty
+    }
+
+    /// The struct with its members: a tracepoint's format only names the structs that it points
+    /// to, the kernel's types define them. `None` when nobody does.
+    pub(super) fn complete(&mut self, id: StructId) -> Option<StructId> {
+        let def = self.types.struct_def(id);
+        if def.fields.is_some() {
+            return Some(id);
+        }
+        if def.origin != Origin::Format {
+            self.host.complete(id, &mut self.types);
+            return self.types.struct_def(id).fields.is_some().then_some(id);
+        }
+        let kind = if def.union { TypeKind::Union } else { TypeKind::Struct };
+        let name = def.name.clone();
+        match self.kernel_type(kind, &name)? {
+            Ty::Struct(found) if found != id => self.complete(found),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Body<'_, 'a> {
+    /// The type that is written; [`Ty::Error`] after a report.
+    pub(super) fn type_of(&mut self, name: &'a ast::TypeName) -> Ty {
+        self.named_type(name).unwrap_or(Ty::Error)
+    }
+
+    fn named_type(&mut self, name: &'a ast::TypeName) -> Option<Ty> {
+        let mut arrays = name.arrays.iter();
+        let base = match &name.base {
+            // `string[16]` is one type, not sixteen.
+            TypeBase::Name(word) if matches!(word.as_str(), "string" | "buffer") && name.pointers == 0 => {
+                let size = match arrays.next() {
+                    Some(size) => self.array_size(size)?,
+                    None => self.cx.config.max_strlen,
+                };
+                if word == "string" { Ty::Str(size) } else { Ty::Buf(size) }
+            }
+            base => self.base_type(base, name.span)?,
+        };
+        let mut ty = base;
+        for _ in 0..name.pointers {
+            ty = operators::pointer(ty, self.probe.space());
+        }
+        for size in arrays.rev() {
+            let size = self.array_size(size)?;
+            ty = Ty::Array(Box::new(ty), size);
+        }
+        Some(ty)
+    }
+
+    fn base_type(&mut self, base: &'a TypeBase, span: Span) -> Option<Ty> {
+        match base {
+            TypeBase::Name(word) => self.word_type(word, span),
+            TypeBase::Struct(tag) => self.tagged_type(TypeKind::Struct, "struct", tag, span),
+            TypeBase::Union(tag) => self.tagged_type(TypeKind::Union, "union", tag, span),
+            TypeBase::Enum(tag) => self.tagged_type(TypeKind::Enum, "enum", tag, span),
+            TypeBase::Typeof(_) => {
+                self.cx.report(Diagnostic::error(span, "`typeof` is not supported yet"));
+                None
+            }
+            TypeBase::Tuple(items) => {
+                Some(Ty::Tuple(items.iter().map(|it| self.named_type(it)).collect::<Option<_>>()?))
+            }
+        }
+    }
+
+    fn word_type(&mut self, word: &str, span: Span) -> Option<Ty> {
+        if let Some(int) = integer(word) {
+            return Some(Ty::Int(int));
+        }
+        if let Some((_, ty)) = OTHERS.iter().find(|it| it.0 == word) {
+            return Some(ty.clone());
+        }
+        // Scripts may leave `struct` away.
+        let kinds = [TypeKind::Typedef, TypeKind::Struct, TypeKind::Union, TypeKind::Enum];
+        if let Some(ty) = kinds.into_iter().find_map(|kind| self.cx.kernel_type(kind, word)) {
+            return Some(ty);
+        }
+        let names =
+            INTEGERS.iter().map(|it| it.0).chain(OTHERS.iter().map(|it| it.0)).chain(["string", "buffer"]);
+        let near = nearest(word, names).map(|it| format!("did you mean `{it}`?"));
+        self.cx.report(Diagnostic::error(span, format!("unknown type `{word}`")).maybe_hint(near));
+        None
+    }
+
+    fn tagged_type(&mut self, kind: TypeKind, keyword: &str, tag: &str, span: Span) -> Option<Ty> {
+        if let Some(ty) = self.cx.kernel_type(kind, tag) {
+            return Some(ty);
+        }
+        let diagnostic = match self.cx.host.has_btf() {
+            true => Diagnostic::error(span, format!("the kernel has no `{keyword} {tag}`")),
+            false => Diagnostic::error(
+                span,
+                format!("`{keyword} {tag}` is unknown: this kernel does not describe its types"),
+            )
+            .hint("a kernel with CONFIG_DEBUG_INFO_BTF has /sys/kernel/btf/vmlinux"),
+        };
+        self.cx.report(diagnostic);
+        None
+    }
+
+    fn array_size(&mut self, size: &'a ast::Expr) -> Option<u32> {
+        let value = self.expr(size);
+        match super::literals::int_value(&value) {
+            Some(n) if (1..=i128::from(LARGEST_ARRAY)).contains(&n) => Some(n as u32),
+            _ if value.ty == Ty::Error => None,
+            _ => {
+                let message = format!("a size is a number from 1 to {LARGEST_ARRAY}");
+                self.cx.report(Diagnostic::error(size.span, message));
+                None
+            }
+        }
+    }
+
+    /// The type of `sizeof`'s operand, complete.
+    pub(super) fn type_or_expr(&mut self, of: &'a TypeOrExpr) -> Option<Ty> {
+        let (ty, span) = match of {
+            TypeOrExpr::Type(name) => (self.named_type(name)?, name.span),
+            TypeOrExpr::Expr(expr) => (self.expr(expr).ty, expr.span),
+        };
+        match ty {
+            Ty::Error => None,
+            Ty::Struct(id) => match self.cx.complete(id) {
+                Some(id) => Some(Ty::Struct(id)),
+                None => {
+                    self.undefined_struct(id, span);
+                    None
+                }
+            },
+            ty => Some(ty),
+        }
+    }
+
+    /// Reports a struct whose members nobody knows.
+    pub(super) fn undefined_struct(&mut self, id: StructId, span: Span) -> hir::Expr {
+        let name = self.cx.name_of(&Ty::Struct(id));
+        self.fail(Diagnostic::error(span, format!("the members of `{name}` are not known on this machine")))
+    }
+
+    /// Bytes between two elements behind a pointer.
+    pub(super) fn pointee_size(&mut self, to: &Ty, span: Span) -> u32 {
+        if let Ty::Struct(id) = to {
+            match self.cx.complete(*id) {
+                Some(id) => return layout::size_of(&Ty::Struct(id), &self.cx.types),
+                None => {
+                    self.undefined_struct(*id, span);
+                }
+            }
+        }
+        layout::size_of(to, &self.cx.types).max(1)
+    }
+}
+
+impl super::probes::Instance<'_> {
+    /// Whose memory a pointer without further information points to.
+    pub(super) fn space(&self) -> Space {
+        use crate::probes::ProbeKind::{Uprobe, Uretprobe};
+        match self.kind {
+            Uprobe | Uretprobe => Space::User,
+            _ if self.syscall => Space::User,
+            _ => Space::Kernel,
+        }
+    }
+}
+
+/// Whether a value has a text form.
+pub(super) fn printable(ty: &Ty) -> bool {
+    match ty {
+        Ty::Error | Ty::Void | Ty::Struct(_) | Ty::Agg(_) => false,
+        Ty::Array(of, _) => printable(of),
+        Ty::Tuple(items) => items.iter().all(printable),
+        Ty::Record(items) => items.iter().all(|(_, ty)| printable(ty)),
+        _ => true,
+    }
+}

@@ -1,0 +1,340 @@
+//! Bare words: builtins without parentheses, arguments of the probe, enumerators, headers.
+
+use super::literals;
+use super::packets;
+use super::stmts::Body;
+use crate::ast;
+use crate::builtins::Builtin;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir::{self, ExprKind};
+use crate::host::FunctionTy;
+use crate::probes::{Context as Receives, ProbeKind};
+use crate::source::Span;
+use crate::ty::{Space, Ty};
+use std::rc::Rc;
+
+/// Most arguments that registers hold.
+const MOST_ARGS: u32 = 20;
+
+/// Words of bpftrace that are to come.
+const LATER: &[&str] = &[
+    "assert",
+    "assert_str",
+    "buf",
+    "bswap",
+    "cat",
+    "cgroup_path",
+    "cgroupid",
+    "config",
+    "container_of",
+    "debugf",
+    "default_str_length",
+    "dw_ustack",
+    "errorf",
+    "fail",
+    "find",
+    "getopt",
+    "has_cpid",
+    "is_array",
+    "is_err",
+    "is_integer",
+    "is_literal",
+    "is_ptr",
+    "is_str",
+    "is_unsigned_integer",
+    "jiffies",
+    "kfunc_allowed",
+    "kfunc_exist",
+    "leader_comm",
+    "leader_tid",
+    "macaddr",
+    "memcmp",
+    "ncpus",
+    "numaid",
+    "override",
+    "path",
+    "pcomm",
+    "percpu_kaddr",
+    "ppid",
+    "pton",
+    "reg",
+    "signal",
+    "signal_name",
+    "signal_thread",
+    "skboutput",
+    "socket_cookie",
+    "static_assert",
+    "str_concat",
+    "strcap",
+    "strcontains",
+    "strerror",
+    "strlen",
+    "strncmp",
+    "strstr",
+    "syscall_name",
+    "system",
+    "tseries",
+    "typeinfo",
+    "uaddr",
+    "unwatch",
+    "usermode",
+    "username",
+    "warnf",
+    "write_user",
+];
+
+impl<'a> Body<'_, 'a> {
+    /// A bare word.
+    pub(super) fn word(&mut self, word: &str, span: Span) -> hir::Expr {
+        if let Some(builtin) = Builtin::from_name(word) {
+            return self.builtin(builtin, &[], span);
+        }
+        if let Some(n) = arg_number(word) {
+            return self.arg_n(n, span);
+        }
+        if let Some(header) = self.header_word(word, span) {
+            return header;
+        }
+        if let Some(constant) = packets::constant(word, span) {
+            return constant;
+        }
+        if let Some((ty, value)) = self.cx.host.enumerator(word, &mut self.cx.types) {
+            return hir::Expr { kind: ExprKind::Const(value), ty, span };
+        }
+        self.unknown_word("name", word, span)
+    }
+
+    /// Reports a word that means nothing, or nothing yet.
+    pub(super) fn unknown_word(&mut self, what: &str, word: &str, span: Span) -> hir::Expr {
+        if LATER.contains(&word) {
+            return self.fail(Diagnostic::error(span, format!("`{word}` is not supported yet")));
+        }
+        let builtins = Builtin::ALL.iter().map(|it| it.name()).filter(|it| *it != "argN");
+        let near = match nearest(word, builtins.chain(packets::words())) {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            None if self.local(&format!("${word}")).is_some() => Some(format!("did you mean `${word}`?")),
+            None => None,
+        };
+        self.fail(Diagnostic::error(span, format!("unknown {what} `{word}`")).maybe_hint(near))
+    }
+
+    /// `arg0`, `arg1`, …
+    fn arg_n(&mut self, n: u32, span: Span) -> hir::Expr {
+        let kind = match self.probe.kind {
+            ProbeKind::Kprobe | ProbeKind::Uprobe if n < MOST_ARGS => ExprKind::Register(n),
+            ProbeKind::RawTracepoint if n < MOST_ARGS => ExprKind::Argument(n),
+            ProbeKind::Kprobe | ProbeKind::Uprobe | ProbeKind::RawTracepoint => {
+                let message = format!("`arg{n}` is too far, there are `arg0` to `arg{}`", MOST_ARGS - 1);
+                return self.fail(Diagnostic::error(span, message));
+            }
+            kind => {
+                let message = format!("`arg{n}` is not available in a `{}` probe", kind.name());
+                return self.fail(Diagnostic::error(span, message).maybe_hint(self.args_hint()));
+            }
+        };
+        hir::Expr { kind, ty: Ty::U64, span }
+    }
+
+    /// What to type to get at the probe's arguments.
+    fn args_hint(&self) -> Option<String> {
+        let names = |names: Vec<&str>| match names.as_slice() {
+            [] => None,
+            [first, ..] => Some(format!("arguments have names here, for example `args.{first}`")),
+        };
+        match (&self.probe.signature, self.probe.record, self.probe.kind) {
+            (Some(signature), _, _) => names(signature.params.iter().map(|it| it.0.as_str()).collect()),
+            (_, Some(record), _) => {
+                let fields = self.cx.types.struct_def(record).fields.as_ref()?;
+                names(fields.iter().map(|it| it.name.as_str()).collect())
+            }
+            (_, _, ProbeKind::Tracepoint | ProbeKind::Fentry | ProbeKind::Fexit) => {
+                Some("arguments have names here; `-lv` lists them".to_owned())
+            }
+            (_, _, ProbeKind::Kprobe | ProbeKind::Uprobe) => {
+                Some("arguments are `arg0`, `arg1`, …".to_owned())
+            }
+            (_, _, kind) if kind.is_return() => Some("a function's end has `retval`".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// `args.name`
+    pub(super) fn arg_field(&mut self, args: Span, name: &'a ast::Ident, span: Span) -> hir::Expr {
+        match self.probe.kind.context() {
+            Receives::TracepointRecord => {
+                let record = self.record_place(args);
+                self.member(record, name, span)
+            }
+            Receives::BtfArguments => {
+                let Some(signature) = self.signature(args) else { return self.unknown(span) };
+                let Some(idx) = signature.params.iter().position(|it| it.0 == name.text) else {
+                    let near = nearest(&name.text, signature.params.iter().map(|it| it.0.as_str()));
+                    let hint = match (near, signature.params.first()) {
+                        (Some(near), _) => Some(format!("did you mean `args.{near}`?")),
+                        (None, Some(_)) => {
+                            let names: Vec<_> = signature.params.iter().map(|it| it.0.as_str()).collect();
+                            Some(format!("it has {}", names.join(", ")))
+                        }
+                        (None, None) => None,
+                    };
+                    let message =
+                        format!("`{}` has no argument `{}`", self.probe.points[0].name(), name.text);
+                    return self.fail(Diagnostic::error(name.span, message).maybe_hint(hint));
+                };
+                self.argument(&signature, idx, span)
+            }
+            _ => self.no_args(args),
+        }
+    }
+
+    /// `args` as a whole.
+    fn args(&mut self, span: Span) -> hir::Expr {
+        match self.probe.kind.context() {
+            Receives::TracepointRecord => self.record_place(span),
+            Receives::BtfArguments => {
+                let Some(signature) = self.signature(span) else { return self.unknown(span) };
+                let values: Vec<_> =
+                    (0..signature.params.len()).map(|idx| self.argument(&signature, idx, span)).collect();
+                let names = signature.params.iter().map(|it| it.0.clone());
+                let ty = Ty::Record(names.zip(values.iter().map(|it| it.ty.clone())).collect());
+                hir::Expr { kind: ExprKind::Tuple(values), ty, span }
+            }
+            _ => self.no_args(span),
+        }
+    }
+
+    fn no_args(&mut self, span: Span) -> hir::Expr {
+        let message = format!("`args` is not available in a `{}` probe", self.probe.kind.name());
+        self.fail(Diagnostic::error(span, message).maybe_hint(self.args_hint()))
+    }
+
+    fn record_place(&mut self, span: Span) -> hir::Expr {
+        match self.probe.record {
+            Some(id) => hir::Expr { kind: ExprKind::Record, ty: Ty::Struct(id), span },
+            // Reported where the probe was expanded.
+            None => self.unknown(span),
+        }
+    }
+
+    fn signature(&mut self, span: Span) -> Option<Rc<FunctionTy>> {
+        if self.probe.signature.is_none() {
+            let name = self.probe.points[0].name();
+            let diagnostic = match self.cx.host.has_btf() {
+                true => {
+                    Diagnostic::error(span, format!("the kernel does not describe the arguments of `{name}`"))
+                }
+                false => Diagnostic::error(
+                    span,
+                    format!("the arguments of `{name}` need a kernel that describes its types"),
+                )
+                .hint("a kernel with CONFIG_DEBUG_INFO_BTF has /sys/kernel/btf/vmlinux"),
+            };
+            self.cx.report(diagnostic);
+        }
+        self.probe.signature.clone()
+    }
+
+    fn argument(&mut self, signature: &FunctionTy, idx: usize, span: Span) -> hir::Expr {
+        let ty = signature.params[idx].1.clone();
+        if !ty.is_scalar() {
+            let message =
+                format!("`args.{}` is passed by value, which is not supported yet", signature.params[idx].0);
+            return self.fail(Diagnostic::error(span, message));
+        }
+        hir::Expr { kind: ExprKind::Argument(self.slot_of(signature, idx)), ty, span }
+    }
+
+    /// The first 64-bit slot of a parameter: structs passed by value may take two.
+    fn slot_of(&self, signature: &FunctionTy, idx: usize) -> u32 {
+        let slots = |ty: &Ty| crate::layout::size_of(ty, &self.cx.types).div_ceil(8).max(1);
+        signature.params[..idx].iter().map(|it| slots(&it.1)).sum()
+    }
+
+    /// `retval`
+    fn retval(&mut self, span: Span) -> hir::Expr {
+        match self.probe.kind {
+            ProbeKind::Fexit => {
+                let Some(signature) = self.signature(span) else { return self.unknown(span) };
+                if !signature.result.is_scalar() {
+                    let message =
+                        format!("`{}` returns nothing that can be read", self.probe.points[0].name());
+                    return self.fail(Diagnostic::error(span, message));
+                }
+                let kind = ExprKind::Argument(self.slot_of(&signature, signature.params.len()));
+                hir::Expr { kind, ty: signature.result.clone(), span }
+            }
+            kind if kind.is_return() => hir::Expr { kind: ExprKind::ReturnRegister, ty: Ty::U64, span },
+            kind => {
+                let message = format!("`retval` is not available in a `{}` probe", kind.name());
+                let hint = match kind {
+                    ProbeKind::Kprobe => Some("a `kretprobe` has it"),
+                    ProbeKind::Fentry => Some("an `fexit` probe has it"),
+                    ProbeKind::Uprobe => Some("a `uretprobe` has it"),
+                    _ => None,
+                };
+                self.fail(Diagnostic::error(span, message).maybe_hint(hint.map(str::to_owned)))
+            }
+        }
+    }
+
+    /// Builtins that read the probe or its task and take no arguments.
+    pub(super) fn plain(&mut self, builtin: Builtin, span: Span) -> hir::Expr {
+        if let Some(diagnostic) = self.unavailable(builtin, span) {
+            return self.fail(diagnostic);
+        }
+        let ty = match builtin {
+            Builtin::Pid | Builtin::Tid | Builtin::Cpid | Builtin::Rand => Ty::U32,
+            Builtin::Comm => Ty::Str(16),
+            Builtin::Curtask => {
+                let task = self.cx.kernel_type(crate::host::TypeKind::Struct, "task_struct");
+                Ty::Ptr(Box::new(task.unwrap_or(Ty::Void)), Space::Kernel)
+            }
+            Builtin::Func if self.probe.space() == Space::User => Ty::Usym,
+            Builtin::Func => Ty::Ksym,
+            Builtin::Ctx => Ty::Ptr(Box::new(Ty::Void), Space::Ctx),
+            Builtin::Retval => return self.retval(span),
+            Builtin::Args => return self.args(span),
+            Builtin::ArgN => return self.unknown_word("name", "argN", span),
+            Builtin::Probe => return literals::str(self.probe.points[0].name().as_bytes(), span),
+            Builtin::Probetype => {
+                let name = match self.probe.kind {
+                    ProbeKind::Begin | ProbeKind::End => "special",
+                    kind => kind.name(),
+                };
+                return literals::str(name.as_bytes(), span);
+            }
+            _ => Ty::U64,
+        };
+        hir::Expr { kind: ExprKind::Builtin(builtin, Vec::new()), ty, span }
+    }
+
+    /// Why a builtin cannot be read in this probe.
+    pub(super) fn unavailable(&self, builtin: Builtin, span: Span) -> Option<Diagnostic> {
+        use Builtin::{Cgroup, Comm, Curtask, Func, Gid, Kstack, Pid, Tid, Uid, Ustack};
+        let kind = self.probe.kind;
+        let name = builtin.name();
+        match builtin {
+            Pid | Tid | Uid | Gid | Comm | Cgroup | Curtask | Kstack | Ustack
+                if kind.context() == Receives::Xdp =>
+            {
+                let message = format!("`{name}` is not available in an `{}` probe", kind.name());
+                Some(Diagnostic::error(span, message).hint("a packet arrives before any process is known"))
+            }
+            Func if !matches!(kind.context(), Receives::Registers)
+                && !matches!(kind, ProbeKind::Fentry | ProbeKind::Fexit) =>
+            {
+                let message =
+                    format!("`func` is not available in a `{}` probe, which is no function", kind.name());
+                Some(Diagnostic::error(span, message).hint("the attach point's name is `probe`"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The number of `arg0`, `arg1`, …
+fn arg_number(word: &str) -> Option<u32> {
+    let digits = word.strip_prefix("arg")?;
+    let plain = digits.bytes().all(|it| it.is_ascii_digit());
+    digits.parse().ok().filter(|_| plain)
+}

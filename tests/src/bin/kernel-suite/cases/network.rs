@@ -1,0 +1,119 @@
+//! Packets between two network namespaces that the case makes and removes.
+
+use crate::harness::{Case, Need, Outcome, find_program};
+use crate::tracer::{Running, wait, work};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The cases.
+pub const CASES: &[Case] = &[
+    Case { name: "xdp drops pings and counts them", needs: &[Need::Veth], run: drop_pings },
+    Case { name: "xdp without a verdict loses nothing", needs: &[Need::Veth], run: pass_pings },
+    Case { name: "a verdict must be allowed", needs: &[], run: not_allowed },
+];
+
+const NEAR: &str = "10.77.0.1";
+const FAR: &str = "10.77.0.2";
+
+/// Two namespaces joined by a veth pair; removed when dropped.
+struct Link {
+    near: String,
+    far: String,
+}
+
+fn ip(arguments: &str) -> Outcome {
+    let program = find_program("ip").ok_or("no ip")?;
+    let run = wait(Command::new(program).args(arguments.split(' ')))?;
+    run.expect(run.code == 0, &format!("ip {arguments} to work"))
+}
+
+impl Link {
+    fn new() -> Result<Link, String> {
+        let id = std::process::id();
+        let link = Link { near: format!("ksn{id}"), far: format!("ksf{id}") };
+        let Link { near, far } = &link;
+        for arguments in [
+            format!("netns add {near}"),
+            format!("netns add {far}"),
+            format!("-n {near} link add veth0 type veth peer name veth1 netns {far}"),
+            format!("-n {near} addr add {NEAR}/24 dev veth0"),
+            format!("-n {far} addr add {FAR}/24 dev veth1"),
+            format!("-n {near} link set veth0 up"),
+            format!("-n {far} link set veth1 up"),
+        ] {
+            ip(&arguments)?;
+        }
+        Ok(link)
+    }
+
+    fn command(&self, namespace: &str, program: &str) -> Command {
+        let mut command = Command::new(find_program("ip").unwrap_or_default());
+        command.args(["netns", "exec", namespace]).args(program.split(' '));
+        command
+    }
+
+    /// How many of ten pings from the far side are answered.
+    fn pings(&self) -> Result<u32, String> {
+        let ping = find_program("ping").map_or("busybox ping".to_owned(), |it| it);
+        let run = wait(&mut self.command(&self.far, &format!("{ping} -c 10 -i 0.1 -W 1 {NEAR}")))?;
+        let line = run.stdout.lines().find(|it| it.contains("packets transmitted")).unwrap_or_default();
+        let answered = line.split(", ").nth(1).and_then(|it| it.split(' ').next()?.parse().ok());
+        answered.ok_or_else(|| format!("no summary from ping: {} {}", run.stdout, run.stderr))
+    }
+
+    /// Whether bytes go there and back over TCP.
+    fn tcp(&self) -> Result<bool, String> {
+        let mut server = self.command(&self.near, &work(&format!("tcp-server {NEAR}:8077")));
+        let mut server = server.stdout(Stdio::null()).spawn().map_err(|error| error.to_string())?;
+        std::thread::sleep(Duration::from_millis(300));
+        let client = wait(&mut self.command(&self.far, &work(&format!("tcp-client {NEAR}:8077"))));
+        let _ = server.kill();
+        let _ = server.wait();
+        Ok(client?.code == 0)
+    }
+
+    fn filter(&self, arguments: &[&str]) -> Result<Running, String> {
+        let mut command = self.command(&self.near, &crate::tracer::kscope());
+        Running::start_command(command.args(arguments))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        for namespace in [&self.near, &self.far] {
+            let _ = ip(&format!("netns del {namespace}"));
+        }
+    }
+}
+
+fn drop_pings() -> Outcome {
+    let link = Link::new()?;
+    if link.pings()? != 10 {
+        return Err("the link loses pings without a filter".to_owned());
+    }
+    let script = "xdp:veth0 /icmp/ { @drop[ip.saddr] = count(); drop; }";
+    let filter = link.filter(&["--allow", "verdict", "-e", script])?;
+    let (answered, tcp) = (link.pings()?, link.tcp()?);
+    let run = filter.stop(libc::SIGINT)?;
+    run.expect(answered == 0, &format!("no answered ping, not {answered}"))?;
+    run.expect(tcp, "TCP to pass")?;
+    run.expect(run.map(&format!("@drop[{FAR}]")) == Some("10"), "10 dropped packets")?;
+    if link.pings()? != 10 {
+        return Err("pings are still lost after the end".to_owned());
+    }
+    Ok(())
+}
+
+fn pass_pings() -> Outcome {
+    let link = Link::new()?;
+    let filter = link.filter(&["-e", "xdp:veth0 /icmp/ { @seen[ip.saddr] = count(); }"])?;
+    let answered = link.pings()?;
+    let run = filter.stop(libc::SIGINT)?;
+    run.expect(answered == 10, &format!("ten answered pings, not {answered}"))?;
+    run.expect(run.map(&format!("@seen[{FAR}]")) == Some("10"), "10 packets seen")
+}
+
+fn not_allowed() -> Outcome {
+    let run = crate::tracer::run(&["-e", "xdp:lo /icmp/ { drop; }"])?;
+    run.expect(run.code == 1 && run.stderr.contains("--allow verdict"), "a refusal with the flag to give")
+}

@@ -1,0 +1,143 @@
+//! Loads with exactly known effects.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Runs one load.
+pub fn work(arguments: &[String]) -> ExitCode {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |at: usize| words.get(at).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
+    match words.first().copied() {
+        Some("getppid") => getppid(number(1)),
+        Some("open") => open(words.get(1).copied().unwrap_or("/nowhere"), number(2)),
+        Some("read") => read(&words[1..]),
+        Some("sleep") => sleep(),
+        Some("busy") => busy(Duration::from_millis(number(1))),
+        Some("exec") => return exec(words.get(1).copied().unwrap_or("/nowhere")),
+        Some("exit") => return ExitCode::from(number(1) as u8),
+        Some("wait") => std::thread::sleep(Duration::from_millis(number(1))),
+        Some("tcp-server") => tcp_server(words.get(1).copied().unwrap_or("")),
+        Some("tcp-client") => return tcp_client(words.get(1).copied().unwrap_or("")),
+        other => {
+            eprintln!("no load named {other:?}");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Exactly `count` getppid system calls.
+fn getppid(count: u64) {
+    for _ in 0..count {
+        // SAFETY: getppid takes nothing and cannot fail.
+        unsafe { libc::syscall(libc::SYS_getppid) };
+    }
+}
+
+/// Opens `PREFIX0`, `PREFIX1`, … for reading; they need not exist.
+fn open(prefix: &str, count: u64) {
+    for index in 0..count {
+        let _ = File::open(format!("{prefix}{index}"));
+    }
+}
+
+/// Under the name `reader`, reads of the given sizes from `/dev/zero`: `COUNTxSIZE` each.
+fn read(groups: &[&str]) {
+    set_name(c"reader");
+    let mut zero = File::open("/dev/zero").expect("every kernel has /dev/zero");
+    for group in groups {
+        let (count, size) = group.split_once('x').expect("COUNTxSIZE");
+        let mut buffer = vec![0; size.parse().expect("a size")];
+        for _ in 0..count.parse::<u64>().expect("a count") {
+            let _ = zero.read(&mut buffer);
+        }
+    }
+}
+
+fn set_name(name: &std::ffi::CStr) {
+    // SAFETY: PR_SET_NAME reads a NUL-terminated string of at most 16 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// Ten sleeps of 1 ms and ten of 20 ms.
+fn sleep() {
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Spends 70 % of its processor time in `busy_seventy` and 30 % in `busy_thirty`.
+fn busy(total: Duration) {
+    const SLICE: Duration = Duration::from_millis(100);
+    for _ in 0..total.as_millis() / SLICE.as_millis() {
+        busy_seventy(SLICE * 7 / 10);
+        busy_thirty(SLICE * 3 / 10);
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn busy_seventy(slice: Duration) -> u64 {
+    let (end, mut rounds) = (processor_time() + slice, 0u64);
+    while processor_time() < end {
+        for round in 0..100_000 {
+            rounds = std::hint::black_box(rounds ^ round);
+        }
+    }
+    rounds
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn busy_thirty(slice: Duration) -> u64 {
+    let (end, mut rounds) = (processor_time() + slice, 1u64);
+    while processor_time() < end {
+        for round in 0..100_000 {
+            rounds = std::hint::black_box(rounds.wrapping_add(round));
+        }
+    }
+    rounds
+}
+
+#[inline(always)]
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Becomes `program`.
+fn exec(program: &str) -> ExitCode {
+    use std::os::unix::process::CommandExt;
+    let error = std::process::Command::new(program).exec();
+    eprintln!("cannot become {program}: {error}");
+    ExitCode::from(2)
+}
+
+/// Answers one connection with what it sent.
+fn tcp_server(address: &str) {
+    let listener = TcpListener::bind(address).expect("the address is this namespace's");
+    println!("listening");
+    if let Ok((mut stream, _)) = listener.accept() {
+        let mut bytes = [0; 5];
+        let _ = stream.read_exact(&mut bytes).and_then(|()| stream.write_all(&bytes));
+    }
+}
+
+/// Succeeds when a server gives back what was sent.
+fn tcp_client(address: &str) -> ExitCode {
+    let talk = || -> std::io::Result<bool> {
+        let address = address.parse().map_err(std::io::Error::other)?;
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.write_all(b"hello")?;
+        let mut bytes = [0; 5];
+        stream.read_exact(&mut bytes)?;
+        Ok(&bytes == b"hello")
+    };
+    if talk().unwrap_or(false) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

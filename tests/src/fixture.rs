@@ -1,0 +1,292 @@
+//! The fixture mini-kernel: a fixed set of types, functions, tracepoints and interfaces that
+//! tests compile against, so that no snapshot depends on the machine.
+
+mod formats;
+
+use lang::attach::{Point, Target, XdpMode};
+use lang::host::{FunctionTy, Host, Matches, TypeKind};
+use lang::probes::ProbeKind;
+use lang::ty::{BitField, EnumDef, Field, IntTy, Origin, Space, StructDef, StructId, Ty, TypeTable};
+
+/// Answers as the mini-kernel.
+pub struct FixtureHost;
+
+/// A struct of the mini-kernel: name, size, whether it is a union, members.
+struct Layout(&'static str, u32, bool, &'static [Member]);
+
+/// Name, type, offset, and for bit-fields shift and width.
+struct Member(&'static str, T, u32, Option<(u8, u8)>);
+
+/// Types in a table's shape.
+#[derive(Clone, Copy)]
+enum T {
+    Int(u8, bool),
+    Chars(u32),
+    Struct(&'static str),
+    Pointer(&'static str),
+    Text,
+    Longs(u32),
+    Enum(&'static str),
+}
+
+const STRUCTS: &[Layout] = &[
+    Layout(
+        "task_struct",
+        128,
+        false,
+        &[
+            Member("pid", T::Int(4, true), 8, None),
+            Member("tgid", T::Int(4, true), 12, None),
+            Member("comm", T::Chars(16), 16, None),
+            Member("real_parent", T::Pointer("task_struct"), 32, None),
+            Member("group_leader", T::Pointer("task_struct"), 40, None),
+            Member("start_time", T::Int(8, false), 48, None),
+            Member("in_execve", T::Int(4, false), 56, Some((0, 1))),
+            Member("sched_class", T::Int(4, false), 56, Some((3, 5))),
+            Member("policy", T::Int(2, false), 60, None),
+            Member("state", T::Enum("task_state"), 64, None),
+            Member("loads", T::Longs(3), 72, None),
+        ],
+    ),
+    Layout(
+        "path",
+        16,
+        false,
+        &[Member("mnt", T::Int(8, false), 0, None), Member("dentry", T::Pointer("dentry"), 8, None)],
+    ),
+    Layout("dentry", 64, false, &[Member("d_name", T::Struct("qstr"), 32, None)]),
+    Layout(
+        "qstr",
+        16,
+        false,
+        &[Member("", T::Struct("qstr_hash"), 0, None), Member("name", T::Text, 8, None)],
+    ),
+    Layout(
+        "qstr_hash",
+        8,
+        true,
+        &[Member("", T::Struct("qstr_parts"), 0, None), Member("hash_len", T::Int(8, false), 0, None)],
+    ),
+    Layout(
+        "qstr_parts",
+        8,
+        false,
+        &[Member("hash", T::Int(4, false), 0, None), Member("len", T::Int(4, false), 4, None)],
+    ),
+    Layout(
+        "file",
+        96,
+        false,
+        &[
+            Member("f_path", T::Struct("path"), 16, None),
+            Member("f_flags", T::Int(4, false), 40, None),
+            Member("f_pos", T::Int(8, true), 48, None),
+        ],
+    ),
+];
+
+const ENUMS: &[(&str, &[(&str, i64)])] =
+    &[("task_state", &[("TASK_RUNNING", 0), ("TASK_SLEEPING", 1), ("TASK_STOPPED", 4)])];
+
+/// Name, parameters, result, address.
+struct Function(&'static str, &'static [(&'static str, T)], T, u64);
+
+const FUNCTIONS: &[Function] = &[
+    Function(
+        "vfs_read",
+        &[("file", T::Pointer("file")), ("buf", T::Text), ("count", T::Int(8, false)), ("pos", T::Text)],
+        T::Int(8, true),
+        0xffff_ffff_8110_0000,
+    ),
+    Function(
+        "vfs_write",
+        &[("file", T::Pointer("file")), ("buf", T::Text), ("count", T::Int(8, false)), ("pos", T::Text)],
+        T::Int(8, true),
+        0xffff_ffff_8110_1000,
+    ),
+    Function(
+        "vfs_open",
+        &[("path", T::Pointer("path")), ("file", T::Pointer("file"))],
+        T::Int(4, true),
+        0xffff_ffff_8110_2000,
+    ),
+];
+
+const RAW_TRACEPOINTS: &[(&str, &[(&str, T)])] = &[
+    (
+        "sched_switch",
+        &[
+            ("preempt", T::Int(1, false)),
+            ("prev", T::Pointer("task_struct")),
+            ("next", T::Pointer("task_struct")),
+            ("prev_state", T::Int(4, false)),
+        ],
+    ),
+    ("sys_enter", &[("regs", T::Text), ("id", T::Int(8, true))]),
+];
+
+const INTERFACES: &[&str] = &["veth0", "veth1"];
+
+/// The address of a function of the mini-kernel.
+pub fn function_address(name: &str) -> Option<u64> {
+    FUNCTIONS.iter().find(|it| it.0 == name).map(|it| it.3)
+}
+
+/// The function of the mini-kernel that holds an address (each has 4 KiB).
+pub fn function_at(address: u64) -> Option<(&'static str, u64)> {
+    FUNCTIONS.iter().find(|it| (it.3..it.3 + 0x1000).contains(&address)).map(|it| (it.0, address - it.3))
+}
+
+/// The format files of all tracepoints: category, event, text.
+pub fn formats() -> &'static [(&'static str, &'static str, &'static str)] {
+    formats::FORMATS
+}
+
+fn ty(shape: T, types: &mut TypeTable) -> Ty {
+    match shape {
+        T::Int(size, signed) => Ty::Int(IntTy::new(size, signed)),
+        T::Chars(n) => Ty::Array(Box::new(Ty::I8), n),
+        T::Longs(n) => Ty::Array(Box::new(Ty::U64), n),
+        T::Text => Ty::Ptr(Box::new(Ty::I8), Space::Kernel),
+        T::Struct(name) => struct_ty(name, types).expect("the table names only its own structs"),
+        T::Enum(name) => enum_ty(name, types).expect("the table names only its own enums"),
+        T::Pointer(name) => {
+            let to = struct_ty(name, types).expect("the table names only its own structs");
+            Ty::Ptr(Box::new(to), Space::Kernel)
+        }
+    }
+}
+
+fn struct_ty(name: &str, types: &mut TypeTable) -> Option<Ty> {
+    let index = STRUCTS.iter().position(|it| it.0 == name)?;
+    let Layout(name, size, union, _) = &STRUCTS[index];
+    let origin = Origin::Btf { module: "vmlinux".to_owned(), id: index as u32 + 1 };
+    if let Some(known) = types.structs.iter().position(|it| it.origin == origin) {
+        return Some(Ty::Struct(StructId(known as u32)));
+    }
+    // The unions and structs inside `qstr` have no tag in the real kernel either.
+    let tag = if name.starts_with("qstr_") { "" } else { name };
+    let def = StructDef { name: tag.to_owned(), union: *union, size: *size, origin, fields: None };
+    Some(Ty::Struct(types.add_struct(def)))
+}
+
+fn enum_ty(name: &str, types: &mut TypeTable) -> Option<Ty> {
+    let (name, variants) = ENUMS.iter().find(|it| it.0 == name)?;
+    if let Some(known) = types.enums.iter().position(|it| it.name == *name) {
+        return Some(Ty::Enum(lang::ty::EnumId(known as u32)));
+    }
+    let variants = variants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let def = EnumDef { name: (*name).to_owned(), int: IntTy::new(4, false), variants };
+    Some(Ty::Enum(types.add_enum(def)))
+}
+
+fn parameters(list: &[(&str, T)], types: &mut TypeTable) -> Vec<(String, Ty)> {
+    list.iter().map(|(name, shape)| ((*name).to_owned(), ty(*shape, types))).collect()
+}
+
+/// Every target of `point`'s kind.
+fn all(point: &Point) -> Vec<Target> {
+    let function = |name: &str, module: &Option<String>, offset: u64| Target::Function {
+        module: module.clone(),
+        name: name.to_owned(),
+        offset,
+    };
+    match (point.kind, &point.target) {
+        (ProbeKind::RawTracepoint, Target::Function { module, offset, .. }) => {
+            RAW_TRACEPOINTS.iter().map(|it| function(it.0, module, *offset)).collect()
+        }
+        (_, Target::Function { module, offset, .. }) => {
+            FUNCTIONS.iter().map(|it| function(it.0, module, *offset)).collect()
+        }
+        (_, Target::Tracepoint { .. }) => formats()
+            .iter()
+            .map(|it| Target::Tracepoint { category: it.0.to_owned(), event: it.1.to_owned() })
+            .collect(),
+        (_, Target::Interface { mode, .. }) => INTERFACES.iter().map(|it| interface(it, *mode)).collect(),
+        (_, target) => vec![target.clone()],
+    }
+}
+
+fn interface(name: &str, mode: XdpMode) -> Target {
+    Target::Interface { name: name.to_owned(), mode }
+}
+
+/// `*` stands for any text.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
+            (0..=rest.len()).any(|at| rest.is_char_boundary(at) && glob(tail, &rest[at..]))
+        }),
+    }
+}
+
+impl Host for FixtureHost {
+    fn matches(&self, point: &Point) -> Matches {
+        let wanted = point.name();
+        let points = all(point)
+            .into_iter()
+            .map(|target| Point { kind: point.kind, target })
+            .filter(|it| glob(&wanted, &it.name()))
+            .collect();
+        Matches::Points(points)
+    }
+
+    fn similar(&self, point: &Point) -> Vec<String> {
+        all(point).into_iter().map(|target| Point { kind: point.kind, target }.name()).collect()
+    }
+
+    fn tracepoint_format(&self, category: &str, event: &str) -> Option<String> {
+        formats().iter().find(|it| it.0 == category && it.1 == event).map(|it| it.2.to_owned())
+    }
+
+    fn has_btf(&self) -> bool {
+        true
+    }
+
+    fn kernel_type(&self, kind: TypeKind, name: &str, types: &mut TypeTable) -> Option<Ty> {
+        match (kind, name) {
+            (TypeKind::Struct, name) => struct_ty(name, types).filter(|_| !name.starts_with("qstr_")),
+            (TypeKind::Enum, name) => enum_ty(name, types),
+            (TypeKind::Typedef, "pid_t") => Some(Ty::I32),
+            (TypeKind::Typedef, "size_t") => Some(Ty::U64),
+            (TypeKind::Typedef | TypeKind::Union, _) => None,
+        }
+    }
+
+    fn complete(&self, id: StructId, types: &mut TypeTable) {
+        let Origin::Btf { id: index, .. } = types.struct_def(id).origin else { return };
+        let Layout(_, _, _, members) = &STRUCTS[index as usize - 1];
+        let fields = members
+            .iter()
+            .map(|Member(name, shape, offset, bits)| Field {
+                name: (*name).to_owned(),
+                ty: ty(*shape, types),
+                offset: *offset,
+                bits: bits.map(|(shift, width)| BitField { shift, width }),
+                data_loc: false,
+            })
+            .collect();
+        types.structs[id.0 as usize].fields = Some(fields);
+    }
+
+    fn function(&self, kind: ProbeKind, name: &str, types: &mut TypeTable) -> Option<FunctionTy> {
+        let module = "vmlinux".to_owned();
+        if kind == ProbeKind::RawTracepoint {
+            let (_, params) = RAW_TRACEPOINTS.iter().find(|it| it.0 == name)?;
+            return Some(FunctionTy { params: parameters(params, types), result: Ty::Void, module });
+        }
+        let Function(_, params, result, _) = FUNCTIONS.iter().find(|it| it.0 == name)?;
+        Some(FunctionTy { params: parameters(params, types), result: ty(*result, types), module })
+    }
+
+    fn enumerator(&self, name: &str, types: &mut TypeTable) -> Option<(Ty, i64)> {
+        let (tag, variants) = ENUMS.iter().find(|it| it.1.iter().any(|variant| variant.0 == name))?;
+        let value = variants.iter().find(|it| it.0 == name)?.1;
+        Some((enum_ty(tag, types)?, value))
+    }
+
+    fn kernel_symbol(&self, name: &str) -> Option<u64> {
+        function_address(name)
+    }
+}

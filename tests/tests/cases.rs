@@ -1,0 +1,89 @@
+//! The case files under `tests/cases`: the folder is the stage, the file is the case, the
+//! snapshot holds source and result together.
+
+use codegen::target::KernelVersion;
+use kscope_tests::cases::directives::Directives;
+use kscope_tests::cases::{front_end, run, target};
+use lang::FileId;
+
+/// Checks every case of one stage against its snapshot.
+fn stage(folder: &str, result: impl Fn(&str) -> String) {
+    insta::glob!("..", &format!("cases/{folder}/*.bt"), |path: &Path| {
+        let text = std::fs::read_to_string(path).expect("case files are readable UTF-8");
+        let seen = result(&text);
+        insta::with_settings!({
+            description => text.trim_end(),
+            omit_expression => true,
+            prepend_module_to_snapshot => false,
+            snapshot_path => path.parent().expect("a case file is in a folder").join("snapshots"),
+            snapshot_suffix => "",
+        }, {
+            let name = path.file_stem().expect("a case file has a name").to_string_lossy().into_owned();
+            insta::assert_snapshot!(name, seen);
+        });
+    });
+}
+
+/// The typed program, or the diagnostics when it has errors.
+fn typed(text: &str, then: impl Fn(&lang::hir::Program) -> String) -> String {
+    let directives = Directives::parse(text).expect("directives of case files are right");
+    let compiled = front_end(text, &directives);
+    match compiled.program {
+        Some(program) => compiled.diagnostics + &then(&program),
+        None => compiled.diagnostics,
+    }
+}
+
+const FIXED: KernelVersion = KernelVersion(6, 12);
+
+#[test]
+fn ast() {
+    stage("ast", |text| lang::ast::text::print(&lang::parse::parse(text, FileId(0)).script));
+}
+
+#[test]
+fn hir() {
+    stage("hir", |text| typed(text, lang::hir::text::print));
+}
+
+#[test]
+fn ir() {
+    stage("ir", |text| {
+        typed(text, |program| {
+            let target = target(FIXED);
+            let module = codegen::lower::lower(program, &target).expect("ir cases fit the target");
+            codegen::ir::verify::verify(&module).expect("lowering keeps the rules of the IR");
+            let module = codegen::opt::optimize(module, &target);
+            codegen::ir::verify::verify(&module).expect("passes keep the rules of the IR");
+            codegen::ir::text::print(&module, &program.sources)
+        })
+    });
+}
+
+#[test]
+fn bytecode() {
+    stage("bytecode", |text| {
+        typed(text, |program| {
+            let target = target(FIXED);
+            let module = codegen::lower::lower(program, &target).expect("bytecode cases fit the target");
+            let module = codegen::opt::optimize(module, &target);
+            let code = codegen::emit::emit(&module, &target).expect("bytecode cases fit the stack");
+            let listing = codegen::bpf::text::print(&code, &program.sources);
+            assert!(
+                listing.lines().count() <= 60,
+                "a bytecode case shows one construct in 60 lines:\n{listing}"
+            );
+            listing
+        })
+    });
+}
+
+#[test]
+fn errors() {
+    stage("errors", |text| typed(text, |_| "no error\n".to_owned()));
+}
+
+#[test]
+fn run_cases() {
+    stage("run", run);
+}
