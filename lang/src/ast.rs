@@ -131,7 +131,8 @@ pub struct Ident {
     pub span: Span,
 }
 
-/// `{ statements }`; the last statement may be an expression without `;`, the block's value.
+/// `{ statements }`. Where a block has a value, its last statement is the value: an expression
+/// without `;` ([`StmtKind::Value`]), or an `if` whose blocks all end in a value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
     /// In order.

@@ -5,7 +5,7 @@
 //! [`ExprKind::Error`](crate::ast::ExprKind::Error) or is left out, and the parser goes on behind it.
 //!
 //! Neither the input's size nor its nesting can harm: work is linear, recursion and the height of
-//! the tree are limited, and after [`ERROR_LIMIT`] errors the rest of the file is left unread.
+//! the tree are limited, and after twenty errors the rest of the file is left unread.
 
 mod expression;
 mod item;
@@ -64,6 +64,10 @@ struct Parser<'t> {
     nesting: u32,
     /// Height of the expression parsed last.
     height: u32,
+    /// Whether a condition is being parsed, where nobody means an assignment.
+    in_condition: bool,
+    /// Where a condition began last: a parenthesis there is not a cast's.
+    condition_at: usize,
 }
 
 impl<'t> Parser<'t> {
@@ -82,6 +86,8 @@ impl<'t> Parser<'t> {
             failed_at: None,
             nesting: 0,
             height: 0,
+            in_condition: false,
+            condition_at: usize::MAX,
         };
         if let Some(token) = unclosed {
             let opening = parser.span_of(Token { end: token.start + 2, ..token });
@@ -261,7 +267,7 @@ impl<'t> Parser<'t> {
             ),
             _ => (
                 format!("expected {expected}, found {}", self.found()),
-                (text == "=" && expected != "`=`").then_some("to compare write `==`"),
+                (text == "=" && self.in_condition).then_some("to compare write `==`"),
             ),
         };
         Diagnostic::error(self.span(), message).maybe_hint(hint.map(str::to_owned))

@@ -24,6 +24,19 @@ impl Parser<'_> {
         self.nested(Self::ternary).unwrap_or_else(|| self.missing(start))
     }
 
+    /// The expression of a predicate, an `if` or a `while`.
+    pub(super) fn condition(&mut self) -> Expr {
+        let outer = std::mem::replace(&mut self.in_condition, true);
+        self.condition_at = self.at;
+        let condition = self.expression();
+        if matches!(condition.kind, ExprKind::Record(_)) {
+            let diagnostic = Diagnostic::error(condition.span, "a record cannot be a condition");
+            self.report(diagnostic.hint("to compare write `==`"));
+        }
+        self.in_condition = outer;
+        condition
+    }
+
     fn ternary(&mut self) -> Expr {
         let start = self.span();
         let condition = Box::new(self.binary());
@@ -169,7 +182,8 @@ impl Parser<'_> {
     }
 
     /// Whether the parenthesis here holds a type, so that it is a cast. A single unknown name is
-    /// one when an operand follows that no operator could have led to: `(pid_t)arg0`.
+    /// one when an operand follows that no operator could have led to: `(pid_t)arg0`, but not where
+    /// the operand may be what an `if (x)` without braces does.
     fn at_cast(&self) -> bool {
         let first = self.ahead(1);
         if self.begins_type(first) {
@@ -181,8 +195,10 @@ impl Parser<'_> {
         if let Some(stars) = self.pointer_suffix(2) {
             return self.is_punct(self.ahead(2 + stars), ")");
         }
-        self.is_punct(self.ahead(2), ")")
-            && self.begins_cast_operand(self.ahead(3), self.text_of(first).ends_with("_t"))
+        let names_type = self.text_of(first).ends_with("_t");
+        (names_type || self.at != self.condition_at)
+            && self.is_punct(self.ahead(2), ")")
+            && self.begins_cast_operand(self.ahead(3), names_type)
     }
 
     fn begins_cast_operand(&self, token: Token, after_type: bool) -> bool {

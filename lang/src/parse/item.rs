@@ -248,7 +248,7 @@ impl Parser<'_> {
         }
         let opening = self.span();
         self.bump();
-        let predicate = self.expression();
+        let predicate = self.condition();
         if self.kind() != TokenKind::PredicateEnd {
             let diagnostic = self.unexpected_diagnostic("`/` at the end of the predicate");
             self.report(diagnostic.label(opening, "the predicate begins here"));

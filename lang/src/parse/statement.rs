@@ -80,6 +80,9 @@ impl Parser<'_> {
         if self.is_stuck() {
             self.skip_statement();
         } else if ends_in_block(&stmt.kind) || self.eat(";") {
+            // Complete.
+        } else if self.at_block_end() && !self.at("}") {
+            // Without its brace the block is wrong as a whole, which is said there.
         } else if self.at("}") {
             if let StmtKind::Expr(value) = &mut stmt.kind {
                 let value = std::mem::replace(value, Expr { kind: ExprKind::Error, span: stmt.span });
@@ -175,15 +178,6 @@ impl Parser<'_> {
         Some(Block { stmts: vec![Stmt { kind, span }], span })
     }
 
-    fn condition(&mut self) -> Expr {
-        let condition = self.expression();
-        if matches!(condition.kind, ExprKind::Record(_)) {
-            let diagnostic = Diagnostic::error(condition.span, "a record cannot be a condition");
-            self.report(diagnostic.hint("to compare write `==`"));
-        }
-        condition
-    }
-
     fn while_statement(&mut self) -> Option<StmtKind> {
         self.bump();
         let condition = self.condition();
@@ -201,12 +195,13 @@ impl Parser<'_> {
     fn for_statement(&mut self) -> Option<StmtKind> {
         self.bump();
         let in_parentheses = self.eat("(");
-        let var = self.variable()?;
-        if !self.expect(":") {
-            return None;
-        }
-        let start = self.expression();
-        let end = if self.eat("..") { Some(self.beside(Self::expression)) } else { None };
+        let Some((var, start, end)) = self.for_head() else {
+            // The body may have errors of its own, and what follows it is sound.
+            while !self.at("{") && !self.at_block_end() {
+                self.bump();
+            }
+            return self.block().map(StmtKind::Block);
+        };
         if in_parentheses && !self.expect(")") {
             return None;
         }
@@ -215,6 +210,19 @@ impl Parser<'_> {
             Some(end) => StmtKind::ForRange { var, start, end, body },
             None => StmtKind::ForMap { var, map: start, body },
         })
+    }
+
+    /// `$i : 0..10` or `$kv : @map`.
+    fn for_head(&mut self) -> Option<(Ident, Expr, Option<Expr>)> {
+        let var = self.variable()?;
+        if !self.eat(":") {
+            let diagnostic = self.unexpected_diagnostic("`:`");
+            self.report(diagnostic.hint("a loop is `for $i : 0..10 { … }` or `for $kv : @map { … }`"));
+            return None;
+        }
+        let start = self.expression();
+        let end = if self.eat("..") { Some(self.beside(Self::expression)) } else { None };
+        Some((var, start, end))
     }
 
     fn expression_statement(&mut self) -> StmtKind {

@@ -276,6 +276,18 @@ fn one_slip_is_one_error() {
         &["11-12: expected a field's name, found `;`", "18-21: there are no floating-point numbers"],
     );
     errors("begin { $a = if 1 { 2 }; }", &["13-23: an `if` that gives a value needs an `else`"]);
+    errors(
+        "begin { if (a) f(1); g(; }",
+        &["15-16: expected `{`, found `f`", "23-24: expected an expression, found `;`"],
+    );
+    errors(
+        "begin { for ($i = 0; $i < 5; $i++) { f(; } g(; }",
+        &[
+            "16-17: expected `:`, found `=`",
+            "39-40: expected an expression, found `;`",
+            "45-46: expected an expression, found `;`",
+        ],
+    );
     errors("begin { else { } }", &["8-12: expected an expression, found `else`"]);
 }
 
