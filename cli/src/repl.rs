@@ -146,8 +146,9 @@ impl<'a> Prompt<'a> {
     /// Runs a script to its end. Statements leave no trace but what they print.
     fn run(&mut self, text: String, is_statements: bool) -> Result<Next, Failure> {
         // What is kept must survive a Ctrl-C that comes a little early or late.
-        let _uninterrupted = Uninterrupted::begin()
-            .map_err(|errno| Failure::machine(format!("cannot keep Ctrl-C from ending the prompt: {errno}")))?;
+        let _uninterrupted = Uninterrupted::begin().map_err(|errno| {
+            Failure::machine(format!("cannot keep Ctrl-C from ending the prompt: {errno}"))
+        })?;
         let script = Script::of_text(text, !self.args.no_warnings);
         let options = sema::Options {
             params: Vec::new(),

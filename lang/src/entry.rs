@@ -110,7 +110,9 @@ fn begins_like_statements(text: &str) -> bool {
         | TokenKind::Mac
         | TokenKind::String
         | TokenKind::UnclosedString => true,
-        TokenKind::Word => calls || (ProbeKind::from_name(word).is_none() && Builtin::from_name(word).is_some()),
+        TokenKind::Word => {
+            calls || (ProbeKind::from_name(word).is_none() && Builtin::from_name(word).is_some())
+        }
         TokenKind::Keyword => match word {
             "let" => second.is_some_and(|it| it.kind == TokenKind::Variable),
             "config" | "enum" | "fn" | "import" | "macro" | "struct" | "union" => false,

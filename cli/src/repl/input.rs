@@ -89,10 +89,8 @@ fn read_lines() -> io::Result<Option<String>> {
 
 impl Terminal {
     fn open() -> rustyline::Result<Terminal> {
-        let config = Config::builder()
-            .max_history_size(HISTORY_SIZE)?
-            .completion_type(CompletionType::List)
-            .build();
+        let config =
+            Config::builder().max_history_size(HISTORY_SIZE)?.completion_type(CompletionType::List).build();
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Assistant::default()));
         let history = history_path();

@@ -68,13 +68,7 @@ fn string(bytes: &[u8], capacity: u32) -> Option<Vec<u8>> {
     (text.len() < capacity).then_some(longer)
 }
 
-fn members(
-    bytes: &[u8],
-    from: Typed<'_>,
-    to: Typed<'_>,
-    old: Vec<&Ty>,
-    new: Vec<&Ty>,
-) -> Option<Vec<u8>> {
+fn members(bytes: &[u8], from: Typed<'_>, to: Typed<'_>, old: Vec<&Ty>, new: Vec<&Ty>) -> Option<Vec<u8>> {
     if old.len() != new.len() {
         return None;
     }

@@ -5,6 +5,7 @@ mod language;
 mod lifecycle;
 mod network;
 mod objects;
+mod repl;
 mod tracing;
 
 use crate::harness::Case;
@@ -13,8 +14,16 @@ pub use objects::SCRIPT as OBJECT_SCRIPT;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [tracing::CASES, language::CASES, lifecycle::CASES, errors::CASES, network::CASES, objects::CASES]
-        .into_iter()
-        .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
-        .collect()
+    [
+        tracing::CASES,
+        language::CASES,
+        lifecycle::CASES,
+        errors::CASES,
+        network::CASES,
+        objects::CASES,
+        repl::CASES,
+    ]
+    .into_iter()
+    .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
+    .collect()
 }
