@@ -177,12 +177,13 @@ impl<'a> Prompt<'a> {
         })
     }
 
-    /// What only runs once needs no command to trace, and no word about probes.
+    /// What only runs once needs nothing to trace, which may have ended before, and no word about probes.
     fn session_options(&self, object: &Object, is_statements: bool) -> session::Options {
         let mut options = session_options(&self.args.session);
         let points = object.manifest.programs.iter().flat_map(|it| &it.points);
         if points.into_iter().all(|it| matches!(it.kind, ProbeKind::Begin | ProbeKind::End)) {
             options.command = None;
+            options.pid = None;
             options.quiet = true;
         }
         options.leave_maps = is_statements;

@@ -96,11 +96,14 @@ fn continues(a: &Agg, b: &Agg) -> bool {
 mod tests {
     use super::*;
 
+    /// Bytes, their type, another type, the bytes in that one.
+    type Case<'a> = (&'a [u8], Ty, Ty, Option<&'a [u8]>);
+
     #[test]
     fn widens() {
         let int = |size, signed| Ty::Int(IntTy::new(size, signed));
         let tuple = |items: &[Ty]| Ty::Tuple(items.to_vec());
-        let cases: [(&[u8], Ty, Ty, Option<&[u8]>); 14] = [
+        let cases: [Case<'_>; 14] = [
             (&[0xfe], Ty::I8, int(4, true), Some(&[0xfe, 0xff, 0xff, 0xff])),
             (&[0xfe], Ty::U8, int(4, true), Some(&[0xfe, 0, 0, 0])),
             (&[1, 2], int(2, false), Ty::U8, None),

@@ -43,8 +43,7 @@ impl Need {
             // Trampolines and kprobes are both text patching, which this project's host forbids.
             Need::Trampolines => (!Path::new("/sys/bus/event_source/devices/kprobe").exists())
                 .then(|| "this kernel refuses BPF trampolines".to_owned()),
-            Need::Terminals => (!Path::new("/dev/ptmx").exists())
-                .then(|| "no pseudo-terminals here (/dev/pts is not mounted)".to_owned()),
+            Need::Terminals => crate::terminal::open().err(),
             Need::Veth => Need::Program("ip").missing(),
             Need::Objects => std::env::var_os("OBJECTS")
                 .is_none()

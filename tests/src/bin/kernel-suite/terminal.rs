@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -101,7 +101,7 @@ impl Drop for Terminal {
 }
 
 /// Both ends of a new pseudo-terminal, 100 columns wide.
-fn open() -> Result<(OwnedFd, OwnedFd), String> {
+pub fn open() -> Result<(OwnedFd, OwnedFd), String> {
     let (mut ours, mut theirs) = (0, 0);
     let size = libc::winsize { ws_row: 50, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the call fills two numbers and reads the size; null means defaults.
@@ -111,8 +111,7 @@ fn open() -> Result<(OwnedFd, OwnedFd), String> {
     }
     // SAFETY: the descriptors were just made and nobody else has them.
     let (ours, theirs) = unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
-    // SAFETY: the calls take plain numbers. The program must not hold the other end, or the screen
-    // would never close.
-    unsafe { libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&ours), libc::F_SETFD, libc::FD_CLOEXEC) };
+    // SAFETY: the call takes plain numbers. The program must not hold our end of its terminal.
+    unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
     Ok((ours, theirs))
 }
