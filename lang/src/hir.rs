@@ -312,7 +312,7 @@ pub enum ExprKind {
     Const(i64),
     /// A string literal; the type's capacity may be larger.
     Str(Vec<u8>),
-    /// A MAC literal.
+    /// A MAC literal, or the zero value of a type that only exists in memory.
     Bytes(Vec<u8>),
     /// A variable.
     Local(LocalId),
@@ -370,7 +370,7 @@ pub enum ExprKind {
     Deref(Box<Expr>),
     /// Pointer plus so many pointees: the element's address.
     Offset(Box<Expr>, Box<Expr>),
-    /// An element of an array (a place); constant indices are in range.
+    /// An element of an array or a byte of a string (a place); constant indices are in range.
     Element(Box<Expr>, Box<Expr>),
     /// The address of a place in memory.
     AddressOf(Box<Expr>),
@@ -400,7 +400,8 @@ pub enum ExprKind {
     },
     /// A builtin's value. Arguments by builtin: `str` (pointer, length limit or none),
     /// `ksym usym kptr uptr strftime` (scalar), `ntop` (family or none, then an integer or an
-    /// array place), `nsecs` (see [`Clock`] as a `Const`), others none.
+    /// array place), `nsecs` (see [`Clock`] as a `Const`), `join` (pointer to pointers to
+    /// strings, giving a buffer), others none.
     Builtin(Builtin, Vec<Expr>),
     /// `argN` of a kprobe or uprobe.
     Register(u32),

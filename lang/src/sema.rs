@@ -100,6 +100,8 @@ struct Context<'a> {
     types: TypeTable,
     /// Answers of [`Host::kernel_type`].
     kernel_types: HashMap<(TypeKind, String), Option<Ty>>,
+    /// Answers of [`Host::enumerator`].
+    enumerators: HashMap<String, Option<(Ty, i64)>>,
     maps: maps::Maps,
     /// Types of variables, by probe and by the place of the declaration.
     variables: BTreeMap<(usize, Span), infer::Slot>,
@@ -122,6 +124,7 @@ impl<'a> Context<'a> {
             config: hir::Config::default(),
             types: TypeTable::default(),
             kernel_types: HashMap::new(),
+            enumerators: HashMap::new(),
             maps: maps::Maps::default(),
             variables: BTreeMap::new(),
             lost_sign: BTreeMap::new(),

@@ -12,6 +12,7 @@ use crate::probes::{Context as Receives, ProbeKind};
 use crate::source::Span;
 use crate::tracefs;
 use crate::ty::{Field, StructId, Ty};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 /// A body with targets that it cannot tell apart.
@@ -82,11 +83,16 @@ fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut
     let uses = Uses::of(probe);
     let first = instances.len();
     let mut shapes: Vec<Shape> = Vec::new();
+    // Attach points may overlap.
+    let mut seen = HashSet::new();
     for written in &probe.points {
         for point in targets(cx, written) {
-            // Every program of its own has its own name.
+            if !seen.insert(point.clone()) {
+                continue;
+            }
             let n_structs = cx.types.structs.len();
             let (shape, record, signature) = shape(cx, &point, &uses, written.span);
+            // A body that reads its target's name has a program for each.
             let alike = if uses.name { None } else { shapes.iter().position(|it| *it == shape) };
             if let Some(alike) = alike {
                 let known = &mut instances[first + alike];
@@ -94,9 +100,7 @@ fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut
                 if point.kind.context() == Receives::TracepointRecord && record != known.record {
                     cx.types.structs.truncate(n_structs);
                 }
-                if !known.points.contains(&point) || probe.points.len() == 1 {
-                    known.points.push(point);
-                }
+                known.points.push(point);
                 continue;
             }
             let (kind, syscall) = (shape.kind, shape.syscall);

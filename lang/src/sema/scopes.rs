@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{self, LocalId};
 use crate::source::Span;
 use crate::ty::Ty;
+use std::collections::BTreeMap;
 
 /// The variables of one probe.
 #[derive(Debug, Default)]
@@ -14,7 +15,7 @@ pub(super) struct Scopes<'a> {
     /// All declarations so far, by [`LocalId`].
     declared: Vec<Declaration<'a>>,
     /// What is visible, innermost block last.
-    visible: Vec<Vec<LocalId>>,
+    visible: Vec<BTreeMap<&'a str, LocalId>>,
 }
 
 /// Where a variable is declared.
@@ -27,7 +28,7 @@ struct Declaration<'a> {
 impl<'a> Scopes<'a> {
     /// Opens a block.
     pub fn enter(&mut self) {
-        self.visible.push(Vec::new());
+        self.visible.push(BTreeMap::new());
     }
 
     /// Closes the innermost block.
@@ -36,12 +37,11 @@ impl<'a> Scopes<'a> {
     }
 
     fn find(&self, name: &str) -> Option<LocalId> {
-        let visible = self.visible.iter().rev().flatten();
-        visible.copied().find(|id| self.declared[id.0 as usize].name == name)
+        self.visible.iter().rev().find_map(|block| block.get(name).copied())
     }
 
     fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.visible.iter().flatten().map(|id| self.declared[id.0 as usize].name)
+        self.visible.iter().flat_map(|block| block.keys().copied())
     }
 }
 
@@ -51,7 +51,7 @@ impl<'a> Body<'_, 'a> {
         let id = LocalId(self.scopes.declared.len() as u32);
         self.scopes.declared.push(Declaration { name, span });
         if let Some(block) = self.scopes.visible.last_mut() {
-            block.push(id);
+            block.insert(name, id);
         }
         let slot = || ty.map_or(Slot::open(span), |ty| Slot::declared(ty, span));
         self.cx.variables.entry((self.idx, span)).or_insert_with(slot);

@@ -601,3 +601,88 @@ fn types_that_contain_themselves_are_refused() {
     let text = analyzed("BEGIN { @y = (1, 1); @y = (@y, @y); }", &Options::default());
     assert!(text.contains("`@y` holds"), "{text}");
 }
+
+#[test]
+fn settings_and_declared_maps() {
+    let options =
+        Options { environment: vec![("max_strlen".to_owned(), "64".to_owned())], ..Options::default() };
+    check_with(
+        &options,
+        "config = { max_strlen = 8; stack_mode = perf; } let @m = lruhash(10);
+         uprobe:/bin/bash:readline { @m[kstack(3)] = str(arg0); @c[ustack] = count(); }",
+        "map @c[ustack(perf, 127)]: count_t = hash(4096)
+         map @m[kstack(perf, 3)]: string[64] = lruhash(10)
+         uprobe:/bin/bash:readline {
+           @m[kstack(perf, 3)] = str@user ((int8 *)arg0, most 64)
+           @c[ustack(perf, 127)] <- count
+         }",
+    );
+}
+
+#[test]
+fn actions() {
+    check(
+        r#"interval:s:1 { time(); print(@x, 5); print(@x[1]); clear(@x); zero(@x); cpid ? print((a=1, b="x")) : exit(3); @x[1] = sum(-1); }"#,
+        r#"map @x[int8]: sum_t = hash(4096)
+           interval:s:1 {
+             time("%H:%M:%S\n")
+             print(@x, 5: int64)
+             print(@x[…], 1: int8, value(@x[1]): int64)
+             clear(@x)
+             zero(@x)
+             if cpid {
+               print((1, "x"): (a: int8, b: string[2]))
+             } else {
+               exit(3: int64)
+               return
+             }
+             @x[1] <- sum -1
+           }"#,
+    );
+}
+
+#[test]
+fn pointers_keep_their_memory() {
+    check(
+        "kprobe:vfs_read {
+           $f = (struct file *)arg0; @m[$f->f_mode & 0xf] = avg(arg2); print(*(uint32 *)uptr(arg1));
+           let $t: struct task_struct * = curtask; $t++; $next = $t + 1; print(str(arg1, 16)); print($f->dentry);
+         }",
+        "map @m[uint64]: uavg_t = hash(4096)
+         kprobe:vfs_read {
+           let $f: struct file *
+           let $t: struct task_struct *
+           let $next: struct task_struct *
+           $f = (struct file *)arg0
+           @m[(uint64)(*$f).f_mode & 15] <- avg arg2
+           print(*@user (uint32 *)uptr(arg1): uint32)
+           $t = curtask
+           $t++ by 64
+           $next = $t + 1 elements
+           print(str((int8 *)arg1, most 17): string[17])
+           print((*$f).dentry: struct dentry *)
+         }",
+    );
+}
+
+#[test]
+fn doubtful_things_are_warned_about() {
+    let text = analyzed(
+        "BEGIN { @u = nsecs; @u = -1; $n = nsecs; printf(\"%d %s\", $n, (int8 *)0); print($n > (int64)-1); }",
+        &Options::default(),
+    );
+    let warnings: Vec<_> = text.lines().take_while(|it| !it.starts_with("map")).collect();
+    assert_eq!(
+        warnings,
+        [
+            "-1: `@u` holds both `uint64` and signed values, so it is `int64`",
+            "  values from 2^63 on will show as negative",
+            "$n: `%d` prints the low 32 bits of a 64-bit value",
+            "  use `%lld`",
+            "(int8 *)0: `%s` prints the pointer, not the text that it points to",
+            "  use `str(…)`",
+            "$n > (int64)-1: `uint64` is compared with a signed value, both as `int64`",
+            "  cast one side, for example `(uint64)…`",
+        ]
+    );
+}

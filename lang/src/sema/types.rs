@@ -80,6 +80,16 @@ impl Context<'_> {
         ty
     }
 
+    /// The value of an enumerator of the kernel, asked for once.
+    pub(super) fn enumerator(&mut self, name: &str) -> Option<(Ty, i64)> {
+        if let Some(known) = self.enumerators.get(name) {
+            return known.clone();
+        }
+        let found = self.host.enumerator(name, &mut self.types);
+        self.enumerators.insert(name.to_owned(), found.clone());
+        found
+    }
+
     /// The struct with its members: a tracepoint's format only names the structs that it points
     /// to, the kernel's types define them. `None` when nobody does.
     pub(super) fn complete(&mut self, id: StructId) -> Option<StructId> {

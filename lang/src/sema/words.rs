@@ -98,7 +98,7 @@ impl<'a> Body<'_, 'a> {
         if let Some(constant) = packets::constant(word, span) {
             return constant;
         }
-        if let Some((ty, value)) = self.cx.host.enumerator(word, &mut self.cx.types) {
+        if let Some((ty, value)) = self.cx.enumerator(word) {
             return hir::Expr { kind: ExprKind::Const(value), ty, span };
         }
         self.unknown_word("name", word, span)
