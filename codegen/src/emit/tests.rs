@@ -243,3 +243,21 @@ fn check_random(seed: u64) {
 fn code_computes_what_the_ir_says() {
     (0..100).for_each(check_random);
 }
+
+#[test]
+fn passes_keep_what_functions_compute() {
+    for seed in 0..200 {
+        let module = random::module(seed);
+        let mut expected = World::new(seed, 0);
+        let result = evaluate::run_ir(&module, 0, &[CTX], &mut expected, 0);
+        let optimized = crate::opt::optimize(module.clone(), &Target::portable());
+        let mut world = World::new(seed, 0);
+        let got = evaluate::run_ir(&optimized, 0, &[CTX], &mut world, 0);
+        let text = || {
+            let sources = Sources::default();
+            format!("{}\n{}", ir::text::print(&module, &sources), ir::text::print(&optimized, &sources))
+        };
+        assert_eq!(got, result, "seed {seed}\n{}", text());
+        assert_eq!(world.outcome(), expected.outcome(), "seed {seed}\n{}", text());
+    }
+}
