@@ -2,8 +2,8 @@
 
 use crate::cli::{AllowArg, ScriptArgs};
 use crate::failure::Failure;
-use lang::host::Host;
 use lang::diagnostic::Fault;
+use lang::host::Host;
 use lang::parse::Parsed;
 use lang::{Diagnostic, FileId, Source, Sources, ast, diagnostic, hir, sema};
 use std::io::{Read, Write};

@@ -236,10 +236,8 @@ fn load_programs(elf: &mut aya_obj::Object, manifest: &Manifest, kernel: &Kernel
     Ok(programs)
 }
 
-/// Loads the object's own types, as link wrote them: they are complete, and what aya makes of
-/// them (sizes and offsets that libbpf's objects leave open) is refused by Linux 6.1. A kernel too
-/// old for some kind gets its older stand-ins, or goes without: only callbacks, `bpftool` and the
-/// verifier's log miss them then.
+/// Loads the object's own types, as link wrote them; a kernel too old for some kind gets older
+/// stand-ins, or goes without: only callbacks, `bpftool` and the verifier's log miss them then.
 fn load_btf(elf: &mut aya_obj::Object) -> Option<OwnedFd> {
     let written = elf.btf.as_ref()?.to_bytes();
     bpf::btf_load(&written).ok().or_else(|| {
