@@ -3,6 +3,7 @@
 use crate::emit::live::{CLOBBER, Interval, Liveness, Position, RESULT, Range, Use, merge};
 use crate::emit::machine::{Code, Role, VReg};
 use crate::ir::Block;
+use std::collections::HashMap;
 
 /// A stretch of a block between calls in which the register is live.
 struct Segment {
@@ -24,8 +25,8 @@ struct Segment {
 
 impl Segment {
     /// Whether the value comes to be here.
-    fn defines(&self, entry_param: bool) -> bool {
-        entry_param || self.uses.first().is_some_and(|it| it.role == Role::Define)
+    fn defines(&self) -> bool {
+        self.uses.first().is_some_and(|it| it.role == Role::Define)
     }
 
     /// Whether the value should be in a register where the segment starts.
@@ -58,7 +59,7 @@ fn covered(code: &Code, liveness: &Liveness, vreg: VReg, segments: &[Segment]) -
         let at_entry = entry_param && segment.block == Block(0) && segment.range.start == 0;
         // A parameter comes in a register where that is of use, else in memory only.
         let as_param = segment.is_param && segment.wants();
-        let defines = segment.defines(at_entry) || as_param;
+        let defines = segment.defines() || at_entry || as_param;
         let first = segment.uses.iter().find(|it| it.role != Role::Any).map(|it| it.position);
         let start = if defines || (segment.enters && segment.wants()) {
             segment.range.start
@@ -90,9 +91,13 @@ fn end_of(it: &Use) -> Position {
 fn segments(code: &Code, liveness: &Liveness, vreg: VReg) -> Vec<Segment> {
     let interval = &liveness.intervals[vreg.index()];
     let mut segments = Vec::new();
-    for &block in &code.order {
-        let span = liveness.layout.span(block);
-        for range in &interval.ranges {
+    for range in &interval.ranges {
+        let first = code.order.partition_point(|&it| liveness.layout.span(it).end <= range.start);
+        for &block in &code.order[first..] {
+            let span = liveness.layout.span(block);
+            if span.start >= range.end {
+                break;
+            }
             let (mut start, end) = (range.start.max(span.start), range.end.min(span.end));
             while start < end {
                 let call = liveness.calls.partition_point(|&it| it < start);
@@ -119,12 +124,14 @@ fn segment(
 ) -> Segment {
     let span = liveness.layout.span(block);
     let at = |it: &Use| if it.role == Role::Define { it.position + RESULT } else { it.position };
+    let first = interval.uses.partition_point(|it| at(it) < range.start);
+    let uses = interval.uses[first..].iter().take_while(|it| at(it) < range.end);
     let at_start = range.start == span.start;
     let is_param = code.block(block).params.contains(&vreg);
     Segment {
         block,
         range,
-        uses: interval.uses.iter().filter(|it| range.contains(at(it))).copied().collect(),
+        uses: uses.copied().collect(),
         enters: at_start && !is_param,
         is_param: at_start && is_param,
         leaves: range.end == span.end,
@@ -135,26 +142,30 @@ fn segment(
 
 /// Carries wants backwards over block borders, and joins the segments that they pass.
 fn spread_wants(code: &Code, segments: &mut [Segment]) {
+    let entering = segments.iter().enumerate().filter(|(_, it)| it.enters);
+    let entering: HashMap<Block, usize> = entering.map(|(idx, it)| (it.block, idx)).collect();
+    let mut edges = Vec::new();
+    for (from, segment) in segments.iter().enumerate().filter(|(_, it)| it.leaves) {
+        let targets = code.block(segment.block).end.targets();
+        edges.extend(targets.iter().filter_map(|it| entering.get(it)).map(|&to| (from, to)));
+    }
     let mut changed = true;
     while changed {
         changed = false;
-        for from in 0..segments.len() {
-            if !segments[from].leaves {
-                continue;
+        for &(from, to) in edges.iter().rev() {
+            if segments[to].wants() {
+                changed |= !std::mem::replace(&mut segments[from].wanted_at_end, true);
             }
-            let targets = code.block(segments[from].block).end.targets();
-            for to in 0..segments.len() {
-                let joins = segments[to].enters && segments[to].wants() && !segments[to].defines(false);
-                if !joins || !targets.contains(&segments[to].block) {
-                    continue;
-                }
-                let (a, b) = (segments[from].region, segments[to].region);
-                changed |= a != b || !segments[from].wanted_at_end;
-                segments[from].wanted_at_end = true;
-                let joined = a.min(b);
-                let both = segments.iter_mut().filter(|it| it.region == a || it.region == b);
-                both.for_each(|it| it.region = joined);
-            }
+        }
+    }
+    // The region is the least index of its segments.
+    let mut joined = true;
+    while joined {
+        joined = false;
+        for &(from, to) in edges.iter().filter(|(_, to)| segments[*to].wants()).collect::<Vec<_>>() {
+            let least = segments[from].region.min(segments[to].region);
+            joined |= segments[from].region != least || segments[to].region != least;
+            (segments[from].region, segments[to].region) = (least, least);
         }
     }
 }
