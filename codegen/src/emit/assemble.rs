@@ -52,6 +52,7 @@ pub fn assemble(
         assembler.end(&code.block(block).end, &targets, next);
     }
     cleanup::drop_unused_labels(&mut assembler.insns);
+    cleanup::share_returns(&mut assembler.insns);
     assembler.insns
 }
 
