@@ -302,6 +302,7 @@ impl<'a> Allocator<'a> {
 
     fn split(&mut self, id: PieceId) {
         let Piece { parts, stage, .. } = self.pieces[id].clone();
+        let code = self.code;
         match stage {
             Stage::Bundle if parts.len() > 1 => {
                 for part in parts {
@@ -316,8 +317,12 @@ impl<'a> Allocator<'a> {
                     }
                 }
             }
-            Stage::Region => self.split_parts(parts, Stage::Stretch, regions::stretches),
-            Stage::Stretch => self.split_parts(parts, Stage::Single, regions::singles),
+            Stage::Region => self.split_parts(parts, Stage::Stretch, |liveness, part| {
+                regions::stretches(code, liveness, part.vreg, &part.ranges)
+            }),
+            Stage::Stretch => self.split_parts(parts, Stage::Single, |liveness, part| {
+                regions::singles(liveness, part.vreg, &part.ranges)
+            }),
             Stage::Single => unreachable!("an instruction has fewer operands than there are registers"),
         }
     }
@@ -326,11 +331,11 @@ impl<'a> Allocator<'a> {
         &mut self,
         parts: Vec<Part>,
         stage: Stage,
-        split: fn(&Code, &Liveness, VReg, &[Range]) -> Vec<Range>,
+        split: impl Fn(&Liveness, &Part) -> Vec<Range>,
     ) {
-        for Part { vreg, ranges } in parts {
-            for range in split(self.code, self.liveness, vreg, &ranges) {
-                self.add_piece(vec![Part { vreg, ranges: vec![range] }], stage);
+        for part in parts {
+            for range in split(self.liveness, &part) {
+                self.add_piece(vec![Part { vreg: part.vreg, ranges: vec![range] }], stage);
             }
         }
     }

@@ -198,6 +198,14 @@ fn a_loop_stays_in_registers() {
 }
 
 #[test]
+fn a_loop_tests_at_its_end() {
+    let body = "v2 = const 0; jump b1(v2); b1(v3: i64):; branch ult v3, v0, b2, b3; b2:; \
+                v4 = add v3, v1; jump b1(v4); b3:; return v3";
+    let expected = ["r0 = 0", "if r0 >= r1 goto 4", "r0 += r2", "if r0 < r1 goto 2", "exit"];
+    check(Isa::V3, body, &expected);
+}
+
+#[test]
 fn slots_that_are_never_live_at_once_share_memory() {
     let call = |slot, value| {
         format!(

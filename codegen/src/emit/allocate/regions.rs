@@ -172,7 +172,7 @@ fn spread_wants(code: &Code, segments: &mut [Segment]) {
 
 /// The stretches of a region: for each block between calls, from first to last use.
 pub fn stretches(code: &Code, liveness: &Liveness, vreg: VReg, ranges: &[Range]) -> Vec<Range> {
-    let runs = singles(code, liveness, vreg, ranges);
+    let runs = singles(liveness, vreg, ranges);
     let mut stretches: Vec<Range> = Vec::new();
     for run in runs {
         let joins = stretches.last().is_some_and(|last| {
@@ -194,7 +194,7 @@ fn same_block(code: &Code, liveness: &Liveness, range: Range) -> bool {
 }
 
 /// The instructions of a region that need a register; a definition's run is one.
-pub fn singles(_code: &Code, liveness: &Liveness, vreg: VReg, ranges: &[Range]) -> Vec<Range> {
+pub fn singles(liveness: &Liveness, vreg: VReg, ranges: &[Range]) -> Vec<Range> {
     let uses = &liveness.intervals[vreg.index()].uses;
     let mut runs = Vec::new();
     let defines = |it: &&Use| matches!(it.role, Role::Define | Role::Modify);
