@@ -11,7 +11,7 @@ struct Segment {
     range: Range,
     /// Its uses and definitions.
     uses: Vec<Use>,
-    /// Enters at the block's start, with its value from the predecessors.
+    /// Enters at the block's start, with its value in a register from the predecessors if wanted.
     enters: bool,
     /// Is defined at the block's start, as one of its parameters.
     is_param: bool,
@@ -27,6 +27,11 @@ impl Segment {
     /// Whether the value comes to be here.
     fn defines(&self) -> bool {
         self.uses.first().is_some_and(|it| it.role == Role::Define)
+    }
+
+    /// Whether the value is in a register here in any case.
+    fn holds(&self) -> bool {
+        self.is_param || self.uses.iter().any(|it| it.role != Role::Any)
     }
 
     /// Whether the value should be in a register where the segment starts.
@@ -149,6 +154,14 @@ fn spread_wants(code: &Code, segments: &mut [Segment]) {
         let targets = code.block(segment.block).end.targets();
         edges.extend(targets.iter().filter_map(|it| entering.get(it)).map(|&to| (from, to)));
     }
+    for &(from, to) in &edges {
+        // A load is not moved to where it runs more often, unless the value is there anyway.
+        let often = |it: &Segment| code.frequency[it.block.index()];
+        if often(&segments[from]) > often(&segments[to]) && !segments[from].holds() {
+            segments[to].enters = false;
+        }
+    }
+    edges.retain(|&(_, to)| segments[to].enters);
     let mut changed = true;
     while changed {
         changed = false;
