@@ -147,6 +147,34 @@ fn segment(
 
 /// Carries wants backwards over block borders, and joins the segments that they pass.
 fn spread_wants(code: &Code, segments: &mut [Segment]) {
+    let edges = edges(code, segments);
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for &(from, to) in edges.iter().rev() {
+            if segments[to].wants() {
+                changed |= !std::mem::replace(&mut segments[from].wanted_at_end, true);
+            }
+        }
+    }
+    // The region is the least index of its segments.
+    let mut joined = true;
+    while joined {
+        joined = false;
+        for &(from, to) in &edges {
+            if !segments[to].wants() {
+                continue;
+            }
+            let least = segments[from].region.min(segments[to].region);
+            joined |= segments[from].region != least || segments[to].region != least;
+            (segments[from].region, segments[to].region) = (least, least);
+        }
+    }
+}
+
+/// Pairs of segments across block borders. Where it would not pay to have the value in a register
+/// at the border, the later one no longer enters.
+fn edges(code: &Code, segments: &mut [Segment]) -> Vec<(usize, usize)> {
     let entering = segments.iter().enumerate().filter(|(_, it)| it.enters);
     let entering: HashMap<Block, usize> = entering.map(|(idx, it)| (it.block, idx)).collect();
     let mut edges = Vec::new();
@@ -162,25 +190,7 @@ fn spread_wants(code: &Code, segments: &mut [Segment]) {
         }
     }
     edges.retain(|&(_, to)| segments[to].enters);
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for &(from, to) in edges.iter().rev() {
-            if segments[to].wants() {
-                changed |= !std::mem::replace(&mut segments[from].wanted_at_end, true);
-            }
-        }
-    }
-    // The region is the least index of its segments.
-    let mut joined = true;
-    while joined {
-        joined = false;
-        for &(from, to) in edges.iter().filter(|(_, to)| segments[*to].wants()).collect::<Vec<_>>() {
-            let least = segments[from].region.min(segments[to].region);
-            joined |= segments[from].region != least || segments[to].region != least;
-            (segments[from].region, segments[to].region) = (least, least);
-        }
-    }
+    edges
 }
 
 /// The stretches of a region: for each block between calls, from first to last use.
