@@ -165,7 +165,9 @@ impl<'a> Prompt<'a> {
             LinuxBackend::new(),
             self.dispatcher(&object)?,
             Some(&mut self.kept),
-        )?;
+        );
+        let verbose = self.args.session.verbose;
+        let end = end.map_err(|error| Failure::of_run(error, &script.sources, verbose))?;
         self.known.learn(&program);
         self.known.maps.retain(|it| self.kept.contains(&it.name));
         if end.code != 0 {
@@ -191,6 +193,7 @@ impl<'a> Prompt<'a> {
     }
 
     fn dispatcher(&self, object: &Object) -> Result<Dispatcher, Failure> {
+        self.symbols.borrow_mut().use_debug_info(object.manifest.config.show_debug_info);
         Ok(Dispatcher::new(
             object.manifest.clone(),
             output(&self.args.session, self.writer()?),

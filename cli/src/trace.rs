@@ -39,10 +39,12 @@ pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
     let dispatcher = Dispatcher::new(
         object.manifest.clone(),
         output(args, stdout),
-        Box::new(LinuxSymbols::new()),
+        Box::new(LinuxSymbols::new(object.manifest.config.show_debug_info)),
         Box::new(SystemClock::new()),
     );
-    Ok(session::run(object, &session_options(args), LinuxBackend::new(), dispatcher, None)?.code)
+    session::run(object, &session_options(args), LinuxBackend::new(), dispatcher, None)
+        .map(|end| end.code)
+        .map_err(|error| Failure::of_run(error, &object.manifest.sources, args.verbose))
 }
 
 /// The file of `-o`, empty.

@@ -34,6 +34,7 @@ use crate::bpf::{self, opcode};
 use crate::ir;
 use crate::target::{Isa, Target};
 use lang::Diagnostic;
+use std::collections::BTreeSet;
 
 /// What the kernel gives a program and the subprograms it calls.
 const STACK_LIMIT: u32 = 512;
@@ -102,11 +103,12 @@ fn stack_need(functions: &[bpf::Function], idx: usize, depth: usize) -> u32 {
     let Some(function) = functions.get(idx).filter(|_| depth < 8) else { return 0 };
     let guard = function.insns.iter().any(|it| it.code == opcode::MAY_GOTO);
     let own = function.stack + if guard { MAY_GOTO_STACK } else { 0 };
-    let callees = function.insns.iter().filter_map(|it| match it.reloc {
+    let calls = function.insns.iter().filter_map(|it| match it.reloc {
         Some(bpf::Reloc::Func(func)) => Some(func.index()),
         _ => None,
     });
-    let below = callees.map(|it| stack_need(functions, it, depth + 1)).max();
+    let callees: BTreeSet<usize> = calls.collect();
+    let below = callees.into_iter().map(|it| stack_need(functions, it, depth + 1)).max();
     match below {
         // The verifier counts frames of a call chain in steps of 32.
         Some(below) => own.max(1).next_multiple_of(32) + below.max(1).next_multiple_of(32),

@@ -293,7 +293,10 @@ fn uses(program: &hir::Program, builtin: Builtin) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::symbol;
+    use super::*;
+    use lang::hir::{Config, MapId};
+    use lang::source::{Sources, Span};
+    use lang::ty::{Agg, TypeTable};
 
     #[test]
     fn symbols_are_unique_in_what_the_kernel_keeps() {
@@ -306,5 +309,63 @@ mod tests {
         for (idx, name, expected) in cases {
             assert_eq!(symbol(idx, name), expected);
         }
+    }
+
+    fn plan_of(maps: Vec<(Option<Ty>, Ty, MapKind)>) -> Plan {
+        let map = |(key, value, kind)| hir::Map {
+            name: "@".to_owned(),
+            key,
+            value,
+            kind,
+            max_entries: 4096,
+            span: Span::default(),
+        };
+        let program = hir::Program {
+            sources: Sources::default(),
+            types: TypeTable::default(),
+            maps: maps.into_iter().map(map).collect(),
+            actions: vec![],
+            probes: vec![],
+            config: Config::default(),
+        };
+        plan(&program, &Target::for_kernel(KernelVersion(6, 12)))
+    }
+
+    #[test]
+    fn every_kind_of_map_has_its_storage() {
+        use KernelMapKind::*;
+        let count = || Ty::Agg(Agg::Count);
+        for (key, value, kind, expected) in [
+            (Some(Ty::U32), Ty::I64, MapKind::Hash, (Hash, 4, 8, 0)),
+            (Some(Ty::U32), Ty::I64, MapKind::LruHash, (LruHash, 4, 8, 0)),
+            (Some(Ty::U32), Ty::I64, MapKind::PerCpuHash, (PerCpuHash, 4, 8, 0)),
+            (Some(Ty::Str(16)), count(), MapKind::Hash, (PerCpuHash, 16, 8, 0)),
+            (Some(Ty::U64), count(), MapKind::LruHash, (LruPerCpuHash, 8, 8, 0)),
+            (Some(Ty::U64), Ty::Agg(Agg::Hist { bits: 0 }), MapKind::Hash, (PerCpuHash, 8, 520, NO_PREALLOC)),
+            (None, count(), MapKind::Hash, (PerCpuArray, 4, 16, 0)),
+        ] {
+            let plan = plan_of(vec![(key, value, kind)]);
+            let map = &plan.maps[0];
+            assert_eq!((map.kind, map.key_size, map.value_size, map.flags), expected);
+            assert_eq!(map.script, Some(MapId(0)));
+        }
+    }
+
+    #[test]
+    fn scalars_and_counters_share_global_data() {
+        let hash = MapKind::Hash;
+        let plan = plan_of(vec![
+            (None, Ty::I64, hash),
+            (None, Ty::Str(20), hash),
+            (Some(Ty::U32), Ty::I64, hash),
+            (None, Ty::U8, hash),
+        ]);
+        let places: Vec<Place> = plan.entries.iter().map(|it| it.place).collect();
+        assert_eq!(places[0], Place::Global { offset: 0, set: 8 });
+        assert_eq!(places[1], Place::Global { offset: 16, set: 36 });
+        assert_eq!(places[3], Place::Global { offset: 48, set: 49 });
+        assert_eq!(plan.entries[2].full, Some(40));
+        assert_eq!((plan.zeros, plan.zeros_size, plan.globals.bss_size), (56, 20, 80));
+        assert_eq!(plan.events, None);
     }
 }

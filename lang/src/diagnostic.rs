@@ -55,7 +55,14 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { severity, fault: Fault::Script, message: message.into(), span, labels: Vec::new(), hints: Vec::new() }
+        Diagnostic {
+            severity,
+            fault: Fault::Script,
+            message: message.into(),
+            span,
+            labels: Vec::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// Says that the script may be right: this machine lacks something.

@@ -57,8 +57,17 @@ fn assert_none(found: Vec<String>, rule: &str) {
 
 #[test]
 fn front_and_back_end_are_pure() {
-    let io =
-        ["std::fs", "std::env", "std::process", "TcpStream", "UdpSocket", "std::time", "println!", "eprintln!", "print!("];
+    let io = [
+        "std::fs",
+        "std::env",
+        "std::process",
+        "TcpStream",
+        "UdpSocket",
+        "std::time",
+        "println!",
+        "eprintln!",
+        "print!(",
+    ];
     for folder in ["lang/src", "codegen/src"] {
         assert_none(lines_with(folder, &io), "no IO in lang and codegen");
     }

@@ -14,16 +14,16 @@
 //!
 //! A register that is split lives in its spill slot as well, from its definition on: nothing is
 //! ever stored twice, and any position without a register reads the slot. Values that are
-//! cheap to make again ([`Remat`]) have no slot.
+//! cheap to make again ([`super::machine::Remat`]) have no slot.
 
 mod regions;
 
-use super::live::{Interval, Liveness, Position, Range, Use, merge, overlap};
+use super::live::{Interval, Liveness, Position, Range, Use, covers, merge, overlap};
 use super::machine::{Arg, Code, End, Kind, Role, VReg};
 use crate::bpf::Reg;
 use crate::ir::Block;
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// How many registers there are to allocate; r10 is the frame.
 pub const N_REGS: usize = 10;
@@ -49,7 +49,8 @@ impl Allocation {
     /// The register that holds `vreg` at a position.
     pub fn reg(&self, vreg: VReg, position: Position) -> Option<Reg> {
         let pieces = &self.pieces[vreg.index()];
-        pieces.iter().find(|(range, _)| range.contains(position)).map(|&(_, reg)| reg)
+        let next = pieces.partition_point(|(range, _)| range.end <= position);
+        pieces.get(next).filter(|(range, _)| range.contains(position)).map(|&(_, reg)| reg)
     }
 }
 
@@ -122,8 +123,8 @@ struct Allocator<'a> {
     liveness: &'a Liveness,
     pieces: Vec<Piece>,
     queue: BinaryHeap<Queued>,
-    /// For each register the pieces that have it.
-    assigned: [Vec<PieceId>; N_REGS],
+    /// For each register which piece has it where: ends and pieces by starts.
+    assigned: [BTreeMap<Position, (Position, PieceId)>; N_REGS],
     /// For each virtual register its bundle.
     bundle_of: Vec<Option<usize>>,
     /// For each bundle its spill slot, once a part of it was split.
@@ -144,7 +145,7 @@ impl<'a> Allocator<'a> {
             liveness,
             pieces: Vec::new(),
             queue: BinaryHeap::new(),
-            assigned: std::array::from_fn(|_| Vec::new()),
+            assigned: std::array::from_fn(|_| BTreeMap::new()),
             bundle_of: vec![None; n_vregs],
             spill_of: Vec::new(),
             result,
@@ -187,7 +188,7 @@ impl<'a> Allocator<'a> {
     fn uses_within<'b>(&'b self, part: &'b Part) -> impl Iterator<Item = &'a Use> + 'b {
         let within = |it: &&Use| {
             let at = if it.role == Role::Define { it.position + super::live::RESULT } else { it.position };
-            part.ranges.iter().any(|range| range.contains(at))
+            covers(&part.ranges, at)
         };
         self.interval(part.vreg).uses.iter().filter(within)
     }
@@ -241,7 +242,7 @@ impl<'a> Allocator<'a> {
         for reg in self.preference(id) {
             let weight = self.conflict_weight(id, reg);
             if weight < 0.0 {
-                return self.assigned[reg].push(id);
+                return self.assign(id, reg);
             }
             if cheapest.is_none_or(|(least, _)| weight < least) {
                 cheapest = Some((weight, reg));
@@ -265,27 +266,43 @@ impl<'a> Allocator<'a> {
         regs
     }
 
+    fn assign(&mut self, id: PieceId, reg: usize) {
+        let ranges = self.pieces[id].ranges.iter();
+        self.assigned[reg].extend(ranges.map(|it| (it.start, (it.end, id))));
+    }
+
+    /// The pieces in the way, perhaps more than once.
+    fn conflicts(&self, id: PieceId, reg: usize) -> impl Iterator<Item = PieceId> + '_ {
+        let assigned = &self.assigned[reg];
+        self.pieces[id].ranges.iter().flat_map(move |range| {
+            let before = assigned.range(..range.start).next_back();
+            let before = before.filter(|(_, (end, _))| *end > range.start);
+            let within = assigned.range(range.start..range.end);
+            before.into_iter().chain(within).map(|(_, &(_, piece))| piece)
+        })
+    }
+
     /// The weight of the heaviest piece in the way; negative when there is none.
     fn conflict_weight(&self, id: PieceId, reg: usize) -> f32 {
-        let ranges = &self.pieces[id].ranges;
-        let conflicts = self.assigned[reg].iter().filter(|&&it| overlap(&self.pieces[it].ranges, ranges));
-        conflicts.map(|&it| self.pieces[it].weight).fold(-1.0, f32::max)
+        self.conflicts(id, reg).map(|it| self.pieces[it].weight).fold(-1.0, f32::max)
     }
 
     fn evict(&mut self, id: PieceId, reg: usize) {
-        let ranges = &self.pieces[id].ranges;
-        let (out, stay): (Vec<_>, Vec<_>) =
-            self.assigned[reg].iter().partition(|&&it| overlap(&self.pieces[it].ranges, ranges));
-        self.assigned[reg] = stay;
-        self.assigned[reg].push(id);
+        let out: BTreeSet<PieceId> = self.conflicts(id, reg).collect();
         for piece in out {
-            let length = self.pieces[piece].ranges.iter().map(|it| it.end - it.start).sum();
+            let ranges = &self.pieces[piece].ranges;
+            for range in ranges {
+                self.assigned[reg].remove(&range.start);
+            }
+            let length = ranges.iter().map(|it| it.end - it.start).sum();
             self.queue.push(Queued { length, piece });
         }
+        self.assign(id, reg);
     }
 
     fn split(&mut self, id: PieceId) {
         let Piece { parts, stage, .. } = self.pieces[id].clone();
+        let code = self.code;
         match stage {
             Stage::Bundle if parts.len() > 1 => {
                 for part in parts {
@@ -300,8 +317,12 @@ impl<'a> Allocator<'a> {
                     }
                 }
             }
-            Stage::Region => self.split_parts(parts, Stage::Stretch, regions::stretches),
-            Stage::Stretch => self.split_parts(parts, Stage::Single, regions::singles),
+            Stage::Region => self.split_parts(parts, Stage::Stretch, |liveness, part| {
+                regions::stretches(code, liveness, part.vreg, &part.ranges)
+            }),
+            Stage::Stretch => self.split_parts(parts, Stage::Single, |liveness, part| {
+                regions::singles(liveness, part.vreg, &part.ranges)
+            }),
             Stage::Single => unreachable!("an instruction has fewer operands than there are registers"),
         }
     }
@@ -310,11 +331,11 @@ impl<'a> Allocator<'a> {
         &mut self,
         parts: Vec<Part>,
         stage: Stage,
-        split: fn(&Code, &Liveness, VReg, &[Range]) -> Vec<Range>,
+        split: impl Fn(&Liveness, &Part) -> Vec<Range>,
     ) {
-        for Part { vreg, ranges } in parts {
-            for range in split(self.code, self.liveness, vreg, &ranges) {
-                self.add_piece(vec![Part { vreg, ranges: vec![range] }], stage);
+        for part in parts {
+            for range in split(self.liveness, &part) {
+                self.add_piece(vec![Part { vreg: part.vreg, ranges: vec![range] }], stage);
             }
         }
     }
@@ -338,7 +359,8 @@ impl<'a> Allocator<'a> {
 
     fn finish(mut self) -> Allocation {
         for (reg, assigned) in self.assigned.iter().enumerate() {
-            for part in assigned.iter().flat_map(|&it| &self.pieces[it].parts) {
+            let ids: BTreeSet<PieceId> = assigned.values().map(|it| it.1).collect();
+            for part in ids.into_iter().flat_map(|it| &self.pieces[it].parts) {
                 let pieces = &mut self.result.pieces[part.vreg.index()];
                 pieces.extend(part.ranges.iter().map(|&range| (range, Reg(reg as u8))));
             }

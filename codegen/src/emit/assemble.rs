@@ -43,24 +43,48 @@ pub fn assemble(
     let order: Vec<Block> = code.order.iter().copied().filter(|&it| targets[it.index()] == it).collect();
     for (idx, &block) in order.iter().enumerate() {
         assembler.pending.push(Label(block.0));
-        let Body { insns, labels_after } = bodies[block.index()].clone();
-        assembler.append(insns);
-        assembler.pending.extend(labels_after);
+        let body = &bodies[block.index()];
+        assembler.append(body.insns.clone());
+        assembler.pending.extend(&body.labels_after);
         assembler.position = liveness.layout.end(block);
         assembler.span = code.block(block).span;
         let next = order.get(idx + 1).copied();
-        assembler.end(&code.block(block).end, &targets, next);
+        if let Some(repeated) = repeated(code, &bodies, &targets, block, next) {
+            assembler.append(bodies[repeated.index()].insns.clone());
+            assembler.position = liveness.layout.end(repeated);
+            assembler.end(&code.block(repeated).end, &targets, next);
+        } else {
+            assembler.end(&code.block(block).end, &targets, next);
+        }
     }
     cleanup::drop_unused_labels(&mut assembler.insns);
+    cleanup::share_returns(&mut assembler.insns);
     assembler.insns
 }
 
 /// A block without its end.
-#[derive(Clone)]
 struct Body {
     insns: Vec<Insn>,
     /// Labels of what follows.
     labels_after: Vec<Label>,
+}
+
+/// The block that is better repeated than jumped to: the short test at the head of a loop, whose
+/// one way out leads to what comes next.
+fn repeated(
+    code: &Code,
+    bodies: &[Body],
+    targets: &[Block],
+    block: Block,
+    next: Option<Block>,
+) -> Option<Block> {
+    let End::Jump(target, _) = code.block(block).end else { return None };
+    let target = targets[target.index()];
+    let End::Branch { then, otherwise, .. } = code.block(target).end else { return None };
+    let body = &bodies[target.index()];
+    let is_short = body.insns.len() <= 2 && body.labels_after.is_empty();
+    let goes_on = [then, otherwise].iter().any(|it| Some(targets[it.index()]) == next);
+    (is_short && goes_on && Some(target) != next).then_some(target)
 }
 
 /// For each block the one where a jump to it ends up, past blocks that only jump on.

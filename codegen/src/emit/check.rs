@@ -31,17 +31,26 @@ pub fn check(
     allocation: &Allocation,
     rewritten: &Rewritten<'_>,
 ) -> Result<(), String> {
-    let checker = Checker { code, liveness, allocation, rewritten };
+    let mut made_as: BTreeMap<Remat, Vec<VReg>> = BTreeMap::new();
+    for (idx, remat) in code.remats.iter().enumerate() {
+        if let Some(remat) = remat {
+            made_as.entry(*remat).or_default().push(VReg(idx as u32));
+        }
+    }
+    let checker = Checker { code, liveness, allocation, rewritten, made_as };
     let mut starts: Vec<Option<State>> = vec![None; code.blocks.len()];
     starts[0] = Some(checker.entry());
-    let mut work = vec![Block(0)];
-    while let Some(block) = work.pop() {
+    // In the order of the blocks, so that most are visited once.
+    let place: BTreeMap<Block, usize> = code.order.iter().enumerate().map(|(idx, &it)| (it, idx)).collect();
+    let mut work = BTreeSet::from([0]);
+    while let Some(next) = work.pop_first() {
+        let block = code.order[next];
         let Some(state) = starts[block.index()].clone() else { continue };
         let end = checker.block(block, state).map_err(|error| format!("{block}: {error}"))?;
         for target in code.block(block).end.targets() {
             let state = checker.pass(block, target, &end);
             if meet(&mut starts[target.index()], state) {
-                work.push(target);
+                work.insert(place[&target]);
             }
         }
     }
@@ -66,6 +75,8 @@ struct Checker<'a> {
     liveness: &'a Liveness,
     allocation: &'a Allocation,
     rewritten: &'a Rewritten<'a>,
+    /// The virtual registers that can be made again as each.
+    made_as: BTreeMap<Remat, Vec<VReg>>,
 }
 
 impl Checker<'_> {
@@ -91,9 +102,8 @@ impl Checker<'_> {
         let now = match from {
             Origin::Place(place) => state.get(&place).cloned().unwrap_or_default(),
             Origin::Remat(remat) => {
-                let again = self.code.remats.iter().enumerate().filter(|it| *it.1 == Some(remat));
-                let vregs = again.map(|(idx, _)| Held::VReg(VReg(idx as u32)));
-                vregs.chain([Held::Remat(remat)]).collect()
+                let vregs = self.made_as.get(&remat).into_iter().flatten();
+                vregs.map(|&it| Held::VReg(it)).chain([Held::Remat(remat)]).collect()
             }
         };
         state.insert(to, now);
@@ -168,13 +178,16 @@ impl Checker<'_> {
             End::Jump(_, args) => args,
             _ => &[],
         };
-        let mut passed = state.clone();
-        for (place, now) in &mut passed {
-            now.retain(|it| !matches!(it, Held::VReg(vreg) if params.contains(vreg)));
-            for (&arg, &param) in args.iter().zip(params) {
-                if state[place].contains(&held(arg)) {
-                    now.insert(Held::VReg(param));
-                }
+        let live = &self.liveness.live_in[target.index()];
+        let mut passed = State::new();
+        for (&place, before) in state {
+            // What nothing reads any more is left behind.
+            let stays = |it: &&Held| matches!(it, Held::VReg(vreg) if live.contains(vreg.index()));
+            let mut now: BTreeSet<Held> = before.iter().filter(stays).copied().collect();
+            let params = params.iter().zip(args).filter(|(_, arg)| before.contains(&held(**arg)));
+            now.extend(params.map(|(&param, _)| Held::VReg(param)));
+            if !now.is_empty() {
+                passed.insert(place, now);
             }
         }
         passed

@@ -37,6 +37,12 @@ impl Range {
     }
 }
 
+/// Whether one of the sorted ranges holds the position.
+pub fn covers(ranges: &[Range], position: Position) -> bool {
+    let next = ranges.partition_point(|it| it.end <= position);
+    ranges.get(next).is_some_and(|it| it.contains(position))
+}
+
 /// Whether two sorted lists of ranges share a position.
 pub fn overlap(left: &[Range], right: &[Range]) -> bool {
     let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());

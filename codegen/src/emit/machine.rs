@@ -8,6 +8,9 @@ use crate::ir::{Access, Block, Func, Map, Slot};
 use lang::Span;
 
 /// A virtual register.
+///
+/// Invariant: its definitions stand in one block, with no call between the first and the last,
+/// and only instructions between these read it before it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VReg(pub u32);
 

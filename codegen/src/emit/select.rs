@@ -7,8 +7,10 @@
 
 mod arithmetic;
 mod compare;
+mod lasting;
 mod memory;
 
+use super::bits::BitSet;
 use super::machine::*;
 use super::order::{self, Order};
 use crate::bpf::opcode::*;
@@ -19,7 +21,9 @@ use lang::Span;
 
 /// Selects instructions for a function.
 pub fn select(module: &ir::Module, function: &Function, isa: Isa, order: Order) -> Code {
+    let flow = Flow::new(function);
     let mut selector = Selector::new(module, function, isa);
+    selector.lasting = lasting::lasting(function, &flow);
     let empty = MachineBlock {
         params: Vec::new(),
         insts: Vec::new(),
@@ -27,7 +31,7 @@ pub fn select(module: &ir::Module, function: &Function, isa: Isa, order: Order) 
         span: function.span,
     };
     let mut blocks = vec![empty; function.blocks.len()];
-    for &block in Flow::new(function).order.iter().rev() {
+    for &block in flow.order.iter().rev() {
         blocks[block.index()] = selector.block(block);
     }
     Code { blocks, order: order.blocks, frequency: order.frequency, remats: selector.remats }
@@ -47,6 +51,10 @@ struct Selector<'a> {
     vregs: Vec<Option<VReg>>,
     /// For each virtual register how to make it again.
     remats: Vec<Option<Remat>>,
+    /// For each block the values used after it.
+    lasting: Vec<BitSet>,
+    /// For each value the block that last asked for its register.
+    used_in: Vec<Option<Block>>,
     /// The block being selected.
     current: Block,
     /// Its instructions, last one first.
@@ -72,6 +80,8 @@ impl<'a> Selector<'a> {
             n_uses: vec![0; n_values],
             vregs: vec![None; n_values],
             remats: Vec::new(),
+            lasting: Vec::new(),
+            used_in: vec![None; n_values],
             current: Block(0),
             code: Vec::new(),
             made: Vec::new(),
@@ -238,9 +248,13 @@ impl<'a> Selector<'a> {
         }
     }
 
-    /// Whether a use that comes later, or none that is known, keeps the value's register.
+    /// Whether the value is needed after the instruction being selected.
     fn is_used_later(&self, value: Value) -> bool {
-        self.vregs[self.resolve(value).index()].is_some()
+        let resolved = self.resolve(value);
+        let lasting = &self.lasting[self.current.index()];
+        lasting.contains(value.index())
+            || lasting.contains(resolved.index())
+            || self.used_in[resolved.index()] == Some(self.current)
     }
 
     /// The value that stands for this one: the same bits in the same register.
@@ -320,6 +334,7 @@ impl<'a> Selector<'a> {
             Some(what) => self.make(what),
             None => {
                 let value = self.resolve(value);
+                self.used_in[value.index()] = Some(self.current);
                 self.vreg(value)
             }
         }

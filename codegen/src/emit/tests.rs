@@ -198,6 +198,34 @@ fn a_loop_stays_in_registers() {
 }
 
 #[test]
+fn a_loop_tests_at_its_end() {
+    let body = "v2 = const 0; jump b1(v2); b1(v3: i64):; branch ult v3, v0, b2, b3; b2:; \
+                v4 = add v3, v1; jump b1(v4); b3:; return v3";
+    let expected = ["r0 = 0", "if r0 >= r1 goto 4", "r0 += r2", "if r0 < r1 goto 2", "exit"];
+    check(Isa::V3, body, &expected);
+}
+
+#[test]
+fn loads_stay_out_of_loops_that_do_not_use_them() {
+    // Eight values outlive the calls of the loop, which uses three of them.
+    let values = ["v30", "v31", "v32", "v33", "v34"];
+    let calls: String = values.iter().map(|it| format!("{it} = call ktime_get_ns()\n")).collect();
+    let sums: String = (0..5).map(|it| format!("v{} = add v{}, v3{it}\n", 41 + it, 40 + it)).collect();
+    let text = format!(
+        "function f {{\nb0(v0: i64):\n{calls}v1 = const 0\njump b1(v1, v1)
+        b1(v2: i64, v3: i64):\nv4 = const 9\nbranch ult v2, v4, b2, b3
+        b2:\nv5 = call get_prandom_u32()\nv6 = xor v5, v0\nv7 = add v3, v6\nv8 = const 1\nv9 = add v2, v8
+        jump b1(v9, v7)\nb3:\nv40 = add v3, v0\n{sums}return v45\n}}"
+    );
+    let lines = instructions(&text, Isa::V3);
+    let start = lines.iter().position(|it| it == "call bpf_get_prandom_u32").expect("the loop's call");
+    let test = lines[start..].iter().position(|it| it.starts_with("if")).expect("the loop's test");
+    let from_stack = |it: &&String| it.contains("(r10");
+    assert_eq!(lines[start..start + test].iter().find(from_stack), None, "{lines:#?}");
+    assert!(lines[start + test..].iter().any(|it| it.contains("(r10")), "{lines:#?}");
+}
+
+#[test]
 fn slots_that_are_never_live_at_once_share_memory() {
     let call = |slot, value| {
         format!(
@@ -242,4 +270,22 @@ fn check_random(seed: u64) {
 #[test]
 fn code_computes_what_the_ir_says() {
     (0..100).for_each(check_random);
+}
+
+#[test]
+fn passes_keep_what_functions_compute() {
+    for seed in 0..200 {
+        let module = random::module(seed);
+        let mut expected = World::new(seed, 0);
+        let result = evaluate::run_ir(&module, 0, &[CTX], &mut expected, 0);
+        let optimized = crate::opt::optimize(module.clone(), &Target::portable());
+        let mut world = World::new(seed, 0);
+        let got = evaluate::run_ir(&optimized, 0, &[CTX], &mut world, 0);
+        let text = || {
+            let sources = Sources::default();
+            format!("{}\n{}", ir::text::print(&module, &sources), ir::text::print(&optimized, &sources))
+        };
+        assert_eq!(got, result, "seed {seed}\n{}", text());
+        assert_eq!(world.outcome(), expected.outcome(), "seed {seed}\n{}", text());
+    }
 }

@@ -4,7 +4,7 @@ use super::Body;
 use super::memory::Memory;
 use super::place::Place;
 use crate::helpers::Helper;
-use crate::ir::{BinOp, Cond, Op, Value};
+use crate::ir::{BinOp, Block, Cond, Op, Value};
 use crate::target::KernelVersion;
 use lang::Span;
 use lang::attach;
@@ -228,13 +228,8 @@ impl Body<'_, '_> {
         let Some(array) = args.first() else { return self.zero(to, 4 + capacity) };
         let user = matches!(&array.ty, Ty::Ptr(_, Space::User));
         let array = self.number(array);
-        // The verifier takes a string's start and length for independent of one another.
-        let longest = self.cx.program.config.max_strlen.min(capacity);
-        self.cx.scratch_slack = self.cx.scratch_slack.max(longest);
-        let data = to.at(4);
-        let start = self.address(data);
         let (used, idx) = (self.variable_at(0), self.variable_at(0));
-        let [head, read, copy, add, done] = std::array::from_fn(|_| self.b.block());
+        let [head, read, copy, done] = std::array::from_fn(|_| self.b.block());
         self.b.jump(head, &[]);
         self.b.start_unsealed(head);
         let n = self.b.read(idx);
@@ -248,24 +243,9 @@ impl Body<'_, '_> {
         self.b.branch(Cond::Eq, string, zero, done, copy);
         self.b.start(copy);
         let at = self.b.read(used);
-        let fits = self.b.block();
-        let limit = self.b.constant(capacity.into());
-        self.b.branch(Cond::ULt, at, limit, fits, done);
-        self.b.start(fits);
-        let limit = self.b.constant(capacity.into());
-        let left = self.b.binary(BinOp::Sub, limit, at);
-        let (whole, size) = self.b.block_with_number();
-        let longest = self.b.constant(longest.into());
-        self.b.branch_with(Cond::UGt, left, longest, (whole, &[longest]), (whole, &[left]));
-        self.b.start(whole);
-        let target = self.b.op(Op::PtrAdd(start, at));
-        let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
-        let length = self.b.call(helper, &[target, size, string]);
-        let limit = self.b.constant(capacity.into());
-        self.b.branch(Cond::ULe, length, limit, add, done);
-        self.b.start(add);
-        let sum = self.b.binary(BinOp::Add, at, length);
-        self.b.write(used, sum);
+        let behind =
+            self.append_string(to.at(4), capacity, at, Place::Foreign { address: string, user }, done);
+        self.b.write(used, behind);
         let next = self.b.binary_const(BinOp::Add, n, 1);
         self.b.write(idx, next);
         self.b.jump(head, &[]);
@@ -273,6 +253,33 @@ impl Body<'_, '_> {
         self.b.start(done);
         let total = self.b.read(used);
         self.b.store(4, to.ptr, to.offset, total);
+    }
+
+    /// Copies a string behind the first `at` bytes and gives the bytes used then. Goes to `full`
+    /// when there is no room, or when the string cannot be read.
+    fn append_string(&mut self, to: Memory, capacity: u32, at: Value, from: Place, full: Block) -> Value {
+        // The verifier takes the string's start and its length for independent of one another.
+        let longest = self.cx.program.config.max_strlen.min(capacity);
+        self.cx.scratch_slack = self.cx.scratch_slack.max(longest);
+        let start = self.address(to);
+        let (address, user) = self.foreign(from);
+        let [fits, whole] = std::array::from_fn(|_| self.b.block());
+        let limit = self.b.constant(capacity.into());
+        self.b.branch(Cond::ULt, at, limit, fits, full);
+        self.b.start(fits);
+        let limit = self.b.constant(capacity.into());
+        let left = self.b.binary(BinOp::Sub, limit, at);
+        let longest = self.b.constant(longest.into());
+        let (sized, size) = self.b.block_with_number();
+        self.b.branch_with(Cond::UGt, left, longest, (sized, &[longest]), (sized, &[left]));
+        self.b.start(sized);
+        let target = self.b.op(Op::PtrAdd(start, at));
+        let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
+        let length = self.b.call(helper, &[target, size, address]);
+        let limit = self.b.constant(capacity.into());
+        self.b.branch(Cond::ULe, length, limit, whole, full);
+        self.b.start(whole);
+        self.b.binary(BinOp::Add, at, length)
     }
 
     fn variable_at(&mut self, start: i64) -> super::Variable {

@@ -82,3 +82,31 @@ fn updates(probe: &Probe, map: MapId) -> bool {
     );
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lang::attach::{Point, Target as Attach};
+    use lang::source::Span;
+
+    #[test]
+    fn classes_follow_the_kernels_guards() {
+        use ProbeKind::*;
+        for (kind, n_points, kernel, expected) in [
+            (Begin, 1, (6, 12), Nesting::Alone),
+            (Tracepoint, 9, (6, 12), Nesting::Exclusive),
+            (Profile, 1, (5, 10), Nesting::Exclusive),
+            (RawTracepoint, 1, (6, 12), Nesting::Itself(3)),
+            (RawTracepoint, 1, (6, 1), Nesting::Preemptible(3)),
+            (Fentry, 1, (5, 15), Nesting::Itself(3)),
+            (Fentry, 2, (6, 12), Nesting::Preemptible(3)),
+            (Uprobe, 1, (6, 12), Nesting::Preemptible(3)),
+            (Xdp, 1, (6, 12), Nesting::Softirq),
+        ] {
+            let points = vec![Point { kind, target: Attach::None }; n_points];
+            let probe = Probe { points, span: Span::default(), locals: vec![], body: vec![] };
+            let target = Target::for_kernel(KernelVersion(kernel.0, kernel.1));
+            assert_eq!(Nesting::of(&probe, 3, &target), expected, "{kind:?} on {kernel:?}");
+        }
+    }
+}

@@ -10,6 +10,8 @@ use lang::ty::{Space, Ty};
 
 /// Up to this many bytes are zeroed in advance by stores, or compared without a loop.
 const INLINE: u32 = 64;
+/// The last byte of a string that was cut; user space shows it as a trailer.
+const CUT: i64 = 0xff;
 
 impl Body<'_, '_> {
     /// Copies a NUL-terminated string to `capacity` bytes, zero behind the NUL. A string that is
@@ -59,7 +61,7 @@ impl Body<'_, '_> {
     /// result: the bytes used with the NUL, or a negative number.
     ///
     /// The helper always ends in a NUL; when it used all bytes, the last one is read again, so
-    /// that a string that was cut has no NUL in its capacity and can be told from one that fits.
+    /// that a string that was cut can be told from one that fits.
     pub fn read_string_dirty(
         &mut self,
         to: Memory,
@@ -79,10 +81,23 @@ impl Body<'_, '_> {
         self.b.branch(Cond::Eq, used, size, full, done);
         self.b.start(full);
         let last = self.b.advance(address, capacity as i32 - 1);
-        self.probe_read(to.at(capacity - 1), 1, last, user);
+        let last = self.load(Place::Foreign { address: last, user }, &Ty::U8);
+        self.mark_cut(to, capacity, last);
         self.b.jump(done, &[]);
         self.b.start(done);
         used
+    }
+
+    /// Marks a string that goes on behind its capacity: it has no NUL, and 0xff as the last byte.
+    fn mark_cut(&mut self, to: Memory, capacity: u32, last: Value) {
+        let (cut, done) = (self.b.block(), self.b.block());
+        let zero = self.b.constant(0);
+        self.b.branch(Cond::Eq, last, zero, done, cut);
+        self.b.start(cut);
+        let mark = self.b.constant(CUT);
+        self.b.store(1, to.ptr, to.offset + capacity as i32 - 1, mark);
+        self.b.jump(done, &[]);
+        self.b.start(done);
     }
 
     /// `str(pointer[, limit])`
@@ -251,7 +266,14 @@ impl Body<'_, '_> {
             return self.zero(to.at(from), capacity - from);
         }
         let place = self.place(inner);
-        self.copy_place(to, place, &Ty::Str(capacity));
+        self.copy_cut(to, place, capacity);
+    }
+
+    /// Copies a string to less than its capacity.
+    fn copy_cut(&mut self, to: Memory, from: Place, capacity: u32) {
+        self.copy_place(to, from, &Ty::Str(capacity));
+        let last = self.b.load(1, false, to.ptr, to.offset + capacity as i32 - 1);
+        self.mark_cut(to, capacity, last);
     }
 
     fn cast_tuple(&mut self, inner: &Expr, from: Vec<&Ty>, members: Vec<&Ty>, to: Memory) {
@@ -277,6 +299,7 @@ impl Body<'_, '_> {
                 let (a, b): (Vec<&Ty>, Vec<&Ty>) = (a.iter().collect(), b.iter().collect());
                 self.cast_members(place, &a, &b, to);
             }
+            (Ty::Str(a), Ty::Str(b)) if a > b => self.copy_cut(to, place, *b),
             (Ty::Str(a), Ty::Str(b)) => {
                 let size = *a.min(b);
                 self.copy_place(to, place, &Ty::Str(size));

@@ -17,7 +17,7 @@ pub fn simplify(function: &mut Function) -> bool {
 
 /// Sends edges past blocks that do nothing but decide where to go on.
 fn thread(function: &mut Function) -> bool {
-    let numbers = numbers(function);
+    let mut numbers = numbers(function);
     let passable = passable(function, &numbers);
     let mut changed = false;
     for idx in 0..function.blocks.len() {
@@ -38,7 +38,7 @@ fn thread(function: &mut Function) -> bool {
             }
         }
         if any {
-            add_constants(function, idx, &mut terminator, &constants);
+            add_constants(function, idx, &mut terminator, &constants, &mut numbers);
             function.blocks[idx].terminator = terminator;
             changed = true;
         }
@@ -126,6 +126,7 @@ fn add_constants(
     idx: usize,
     terminator: &mut Terminator,
     constants: &[(Value, i64)],
+    numbers: &mut HashMap<Value, i64>,
 ) {
     let mut copies = HashMap::new();
     for &(value, number) in constants {
@@ -135,6 +136,8 @@ fn add_constants(
         function.values.push(ValueData { ty: Type::I64 });
         let copy = Value((function.values.len() - 1) as u32);
         copies.insert(value, copy);
+        // The block may be passed itself later on.
+        numbers.insert(copy, number);
         let span = function.blocks[idx].span;
         function.insts.push(InstData { op: Op::Const(number), result: Some(copy), span });
         function.blocks[idx].insts.push(InstId((function.insts.len() - 1) as u32));
@@ -198,6 +201,11 @@ mod tests {
             (
                 "b0(v0: i64):\nv1 = const 3\nbranch eq v0, v1, b1, b2\nb1:\nv2 = const 7\njump b3(v2)\nb2:\njump b3(v0)\nb3(v3: i64):\nreturn v3",
                 "b0(v0: i64):\nv1 = const 3\nv4 = const 7\nbranch eq v0, v1, b1(v4), b1(v0)\nb1(v3: i64):\nreturn v3",
+            ),
+            (
+                // b1 takes the constant of b3 over, and is passed itself on the way from b2.
+                "b0(v0: i64):\nv1 = const 3\nbranch eq v0, v1, b2, b4(v0)\nb1:\njump b3\nb2:\nv5 = call ktime_get_ns()\njump b1\nb3:\nv2 = const 7\njump b4(v2)\nb4(v3: i64):\nreturn v3",
+                "b0(v0: i64):\nv1 = const 3\nbranch eq v0, v1, b1, b2(v0)\nb1:\nv5 = call ktime_get_ns()\nv7 = const 7\njump b2(v7)\nb2(v3: i64):\nreturn v3",
             ),
         ] {
             check(super::simplify, body, expected);

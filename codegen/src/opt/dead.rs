@@ -48,7 +48,7 @@ fn has_effect(op: &Op) -> bool {
 }
 
 /// Helpers that only give a value.
-fn is_pure(helper: Helper) -> bool {
+pub fn is_pure(helper: Helper) -> bool {
     use Helper::*;
     super::common::is_constant_during_event(helper)
         || matches!(helper, KtimeGetNs | KtimeGetBootNs | KtimeGetTaiNs | GetPrandomU32)

@@ -181,7 +181,7 @@ impl<'a> Folder<'a> {
             (Sub, _) => Simpler::WithConst(Add, a, number.wrapping_neg()),
             (Mul, _) => Simpler::WithConst(Shl, a, power?),
             (UDiv, _) => Simpler::WithConst(LShr, a, power?),
-            (UMod, _) => Simpler::WithConst(And, a, power.map(|_| number - 1)?),
+            (UMod, _) => Simpler::WithConst(And, a, power.map(|_| number.wrapping_sub(1))?),
             _ => return None,
         })
     }

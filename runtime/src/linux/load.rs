@@ -236,12 +236,15 @@ fn load_programs(elf: &mut aya_obj::Object, manifest: &Manifest, kernel: &Kernel
     Ok(programs)
 }
 
-/// Loads the object's own types. Only `bpftool` and the verifier's log miss them, so a kernel too
-/// old for some of them is no error.
+/// Loads the object's own types, as link wrote them; a kernel too old for some kind gets older
+/// stand-ins, or goes without: only callbacks, `bpftool` and the verifier's log miss them then.
 fn load_btf(elf: &mut aya_obj::Object) -> Option<OwnedFd> {
-    let everything = BtfFeatures::new(true, true, true, true, true, true, true, true);
-    let bytes = elf.fixup_and_sanitize_btf(&everything).ok()??.to_bytes();
-    bpf::btf_load(&bytes).ok()
+    let written = elf.btf.as_ref()?.to_bytes();
+    bpf::btf_load(&written).ok().or_else(|| {
+        let only_structs = BtfFeatures::new(true, true, true, false, false, false, false, false);
+        let bytes = elf.fixup_and_sanitize_btf(&only_structs).ok()??.to_bytes();
+        bpf::btf_load(&bytes).ok()
+    })
 }
 
 /// Program and attach type of an ELF section.

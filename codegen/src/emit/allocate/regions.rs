@@ -3,6 +3,7 @@
 use crate::emit::live::{CLOBBER, Interval, Liveness, Position, RESULT, Range, Use, merge};
 use crate::emit::machine::{Code, Role, VReg};
 use crate::ir::Block;
+use std::collections::HashMap;
 
 /// A stretch of a block between calls in which the register is live.
 struct Segment {
@@ -10,7 +11,7 @@ struct Segment {
     range: Range,
     /// Its uses and definitions.
     uses: Vec<Use>,
-    /// Enters at the block's start, with its value from the predecessors.
+    /// Enters at the block's start, with its value in a register from the predecessors if wanted.
     enters: bool,
     /// Is defined at the block's start, as one of its parameters.
     is_param: bool,
@@ -24,8 +25,13 @@ struct Segment {
 
 impl Segment {
     /// Whether the value comes to be here.
-    fn defines(&self, entry_param: bool) -> bool {
-        entry_param || self.uses.first().is_some_and(|it| it.role == Role::Define)
+    fn defines(&self) -> bool {
+        self.uses.first().is_some_and(|it| it.role == Role::Define)
+    }
+
+    /// Whether the value is in a register here in any case.
+    fn holds(&self) -> bool {
+        self.is_param || self.uses.iter().any(|it| it.role != Role::Any)
     }
 
     /// Whether the value should be in a register where the segment starts.
@@ -58,7 +64,7 @@ fn covered(code: &Code, liveness: &Liveness, vreg: VReg, segments: &[Segment]) -
         let at_entry = entry_param && segment.block == Block(0) && segment.range.start == 0;
         // A parameter comes in a register where that is of use, else in memory only.
         let as_param = segment.is_param && segment.wants();
-        let defines = segment.defines(at_entry) || as_param;
+        let defines = segment.defines() || at_entry || as_param;
         let first = segment.uses.iter().find(|it| it.role != Role::Any).map(|it| it.position);
         let start = if defines || (segment.enters && segment.wants()) {
             segment.range.start
@@ -90,9 +96,13 @@ fn end_of(it: &Use) -> Position {
 fn segments(code: &Code, liveness: &Liveness, vreg: VReg) -> Vec<Segment> {
     let interval = &liveness.intervals[vreg.index()];
     let mut segments = Vec::new();
-    for &block in &code.order {
-        let span = liveness.layout.span(block);
-        for range in &interval.ranges {
+    for range in &interval.ranges {
+        let first = code.order.partition_point(|&it| liveness.layout.span(it).end <= range.start);
+        for &block in &code.order[first..] {
+            let span = liveness.layout.span(block);
+            if span.start >= range.end {
+                break;
+            }
             let (mut start, end) = (range.start.max(span.start), range.end.min(span.end));
             while start < end {
                 let call = liveness.calls.partition_point(|&it| it < start);
@@ -119,12 +129,14 @@ fn segment(
 ) -> Segment {
     let span = liveness.layout.span(block);
     let at = |it: &Use| if it.role == Role::Define { it.position + RESULT } else { it.position };
+    let first = interval.uses.partition_point(|it| at(it) < range.start);
+    let uses = interval.uses[first..].iter().take_while(|it| at(it) < range.end);
     let at_start = range.start == span.start;
     let is_param = code.block(block).params.contains(&vreg);
     Segment {
         block,
         range,
-        uses: interval.uses.iter().filter(|it| range.contains(at(it))).copied().collect(),
+        uses: uses.copied().collect(),
         enters: at_start && !is_param,
         is_param: at_start && is_param,
         leaves: range.end == span.end,
@@ -135,33 +147,55 @@ fn segment(
 
 /// Carries wants backwards over block borders, and joins the segments that they pass.
 fn spread_wants(code: &Code, segments: &mut [Segment]) {
+    let edges = edges(code, segments);
     let mut changed = true;
     while changed {
         changed = false;
-        for from in 0..segments.len() {
-            if !segments[from].leaves {
+        for &(from, to) in edges.iter().rev() {
+            if segments[to].wants() {
+                changed |= !std::mem::replace(&mut segments[from].wanted_at_end, true);
+            }
+        }
+    }
+    // The region is the least index of its segments.
+    let mut joined = true;
+    while joined {
+        joined = false;
+        for &(from, to) in &edges {
+            if !segments[to].wants() {
                 continue;
             }
-            let targets = code.block(segments[from].block).end.targets();
-            for to in 0..segments.len() {
-                let joins = segments[to].enters && segments[to].wants() && !segments[to].defines(false);
-                if !joins || !targets.contains(&segments[to].block) {
-                    continue;
-                }
-                let (a, b) = (segments[from].region, segments[to].region);
-                changed |= a != b || !segments[from].wanted_at_end;
-                segments[from].wanted_at_end = true;
-                let joined = a.min(b);
-                let both = segments.iter_mut().filter(|it| it.region == a || it.region == b);
-                both.for_each(|it| it.region = joined);
-            }
+            let least = segments[from].region.min(segments[to].region);
+            joined |= segments[from].region != least || segments[to].region != least;
+            (segments[from].region, segments[to].region) = (least, least);
         }
     }
 }
 
+/// Pairs of segments across block borders. Where it would not pay to have the value in a register
+/// at the border, the later one no longer enters.
+fn edges(code: &Code, segments: &mut [Segment]) -> Vec<(usize, usize)> {
+    let entering = segments.iter().enumerate().filter(|(_, it)| it.enters);
+    let entering: HashMap<Block, usize> = entering.map(|(idx, it)| (it.block, idx)).collect();
+    let mut edges = Vec::new();
+    for (from, segment) in segments.iter().enumerate().filter(|(_, it)| it.leaves) {
+        let targets = code.block(segment.block).end.targets();
+        edges.extend(targets.iter().filter_map(|it| entering.get(it)).map(|&to| (from, to)));
+    }
+    for &(from, to) in &edges {
+        // A load is not moved to where it runs more often, unless the value is there anyway.
+        let often = |it: &Segment| code.frequency[it.block.index()];
+        if often(&segments[from]) > often(&segments[to]) && !segments[from].holds() {
+            segments[to].enters = false;
+        }
+    }
+    edges.retain(|&(_, to)| segments[to].enters);
+    edges
+}
+
 /// The stretches of a region: for each block between calls, from first to last use.
 pub fn stretches(code: &Code, liveness: &Liveness, vreg: VReg, ranges: &[Range]) -> Vec<Range> {
-    let runs = singles(code, liveness, vreg, ranges);
+    let runs = singles(liveness, vreg, ranges);
     let mut stretches: Vec<Range> = Vec::new();
     for run in runs {
         let joins = stretches.last().is_some_and(|last| {
@@ -183,7 +217,7 @@ fn same_block(code: &Code, liveness: &Liveness, range: Range) -> bool {
 }
 
 /// The instructions of a region that need a register; a definition's run is one.
-pub fn singles(_code: &Code, liveness: &Liveness, vreg: VReg, ranges: &[Range]) -> Vec<Range> {
+pub fn singles(liveness: &Liveness, vreg: VReg, ranges: &[Range]) -> Vec<Range> {
     let uses = &liveness.intervals[vreg.index()].uses;
     let mut runs = Vec::new();
     let defines = |it: &&Use| matches!(it.role, Role::Define | Role::Modify);

@@ -12,6 +12,33 @@ pub fn drop_unused_labels(insns: &mut [Insn]) {
     }
 }
 
+/// Lets jumps to `r0 = number; exit` share one such pair, where that removes the others.
+pub fn share_returns(insns: &mut Vec<Insn>) {
+    let mut first: HashMap<i64, usize> = HashMap::new();
+    let mut dropped = HashSet::new();
+    for at in 1..insns.len().saturating_sub(1) {
+        let returns = insns[at].code == ALU64 | MOV && insns[at].dst.0 == 0 && insns[at].reloc.is_none();
+        if !returns || insns[at + 1].code != EXIT || !insns[at + 1].labels.is_empty() {
+            continue;
+        }
+        match first.get(&insns[at].imm) {
+            // What is before does not run into it, so that only jumps are to be moved.
+            Some(&kept) if matches!(insns[at - 1].code, EXIT | JA) => {
+                let labels = std::mem::take(&mut insns[at].labels);
+                insns[kept].labels.extend(labels);
+                dropped.extend([at, at + 1]);
+            }
+            Some(_) => {}
+            None => drop(first.insert(insns[at].imm, at)),
+        }
+    }
+    let mut at = 0;
+    insns.retain(|_| {
+        at += 1;
+        !dropped.contains(&(at - 1))
+    });
+}
+
 /// Within one block, drops moves of what is already there, and reads registers rather than the
 /// stack where one holds the same.
 pub fn forward(insns: Vec<Insn>) -> Vec<Insn> {

@@ -240,8 +240,11 @@ pub fn btf_load(btf: &[u8]) -> SysResult<OwnedFd> {
         btf_size: u32,
         log_size: u32,
         log_level: u32,
+        /// Kernels that do not know it (before 6.3) insist that it is 0.
+        log_true_size: u32,
     }
-    let mut attr = Attr { btf: address(btf), log: 0, btf_size: btf.len() as u32, log_size: 0, log_level: 0 };
+    let btf_size = btf.len() as u32;
+    let mut attr = Attr { btf: address(btf), log: 0, btf_size, log_size: 0, log_level: 0, log_true_size: 0 };
     owned("BPF_BTF_LOAD", call(BTF_LOAD, "BPF_BTF_LOAD", &mut attr)?)
 }
 

@@ -43,7 +43,8 @@ fn terminate() -> Outcome {
 }
 
 fn exit_code() -> Outcome {
-    let script = "interval:ms:10 { @ = 7; printf(\"before\\n\"); exit(3); } END { printf(\"end\\n\"); }";
+    let script =
+        "interval:ms:10 /@ == 0/ { @ = 7; printf(\"before\\n\"); exit(3); } END { printf(\"end\\n\"); }";
     let text = run(&["-e", script])?;
     text.expect(text.code == 3, "exit code 3")?;
     text.expect(text.stdout == "before\nend\n\n\n@: 7\n", "the events, end, two empty lines, the map")?;

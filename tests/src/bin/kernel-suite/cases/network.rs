@@ -32,6 +32,8 @@ impl Link {
         let id = std::process::id();
         let link = Link { near: format!("ksn{id}"), far: format!("ksf{id}") };
         let Link { near, far } = &link;
+        // `ip netns` wants it; a bare virtual machine has no /run.
+        std::fs::create_dir_all("/run/netns").map_err(|error| error.to_string())?;
         for arguments in [
             format!("netns add {near}"),
             format!("netns add {far}"),
