@@ -153,14 +153,17 @@ fn actions_on_maps_keep_their_place_among_the_others() {
 }
 
 #[test]
-fn the_first_exit_counts_and_what_follows_is_still_delivered() {
+fn the_first_exit_counts_and_what_follows_waits_for_the_end() {
     let mut run = Run::new(manifest(), false);
     assert_eq!(run.dispatcher.exit_code(), None);
     run.send(8, &300i32.to_le_bytes());
     run.send(9, b"");
     run.send(8, &7i32.to_le_bytes());
-    assert_eq!(run.drain(), "01:02:03\n");
+    assert_eq!(run.drain(), "");
     assert_eq!(run.dispatcher.exit_code(), Some(44));
+    run.dispatcher.expect_end();
+    run.send(9, b"");
+    assert_eq!(run.drain(), "01:02:03\n");
 }
 
 #[test]
