@@ -51,7 +51,7 @@ pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
     let dispatcher = Dispatcher::new(
         object.manifest.clone(),
         output,
-        Box::new(LinuxSymbols::new()),
+        Box::new(LinuxSymbols::new(object.manifest.config.show_debug_info)),
         Box::new(SystemClock::new()),
     );
     let options = session::Options {
@@ -60,7 +60,8 @@ pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
         verbose: args.verbose,
         quiet: args.quiet,
     };
-    Ok(session::run(object, &options, LinuxBackend::new(), dispatcher)?)
+    session::run(object, &options, LinuxBackend::new(), dispatcher)
+        .map_err(|error| Failure::of_run(error, &object.manifest.sources, args.verbose))
 }
 
 /// `--dry-run`: one line for each place that would be attached, and how.

@@ -2,6 +2,7 @@
 //! its maps. [`crate::linux`] drives a real kernel; tests drive an eBPF machine in user space.
 
 use codegen::Object;
+use lang::Span;
 use lang::attach::Point;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -25,6 +26,8 @@ pub struct Refusal {
     pub program: usize,
     /// The last instruction that the log names, in slots.
     pub insn: Option<u32>,
+    /// The script text of that instruction, else the probe's.
+    pub span: Span,
     /// The verifier's log.
     pub log: String,
 }
