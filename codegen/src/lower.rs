@@ -18,6 +18,7 @@ mod builder;
 mod builtins;
 mod context;
 mod expr;
+mod keys;
 mod maps;
 mod memory;
 mod nesting;
