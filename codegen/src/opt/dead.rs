@@ -65,7 +65,7 @@ fn unread_memory(function: &Function) -> HashSet<Value> {
             _ => None,
         })
         .collect();
-    let mut used = HashSet::new();
+    let mut used: HashSet<Slot> = HashSet::new();
     for inst in insts() {
         match &inst.op {
             Op::Store { value, .. } => used.extend(addresses.get(value)),
