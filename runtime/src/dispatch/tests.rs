@@ -44,7 +44,7 @@ fn manifest() -> Manifest {
         storage,
         full,
     };
-    let keyed = Storage::Keyed { map: "kernel_b".to_owned(), per_cpu: true };
+    let keyed = Storage::Keyed { map: "kernel_b".to_owned(), short: None, per_cpu: true };
     let maps = vec![
         map("@b", Some(Ty::U8), Ty::Agg(Agg::Count), keyed, Some(24)),
         map("@a", None, Ty::I64, Storage::Global { offset: 0, set: 8 }, None),
