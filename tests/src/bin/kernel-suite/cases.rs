@@ -1,5 +1,6 @@
 //! All cases, by subject.
 
+mod documents;
 mod errors;
 mod language;
 mod lifecycle;
@@ -13,8 +14,16 @@ pub use objects::SCRIPT as OBJECT_SCRIPT;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [tracing::CASES, language::CASES, lifecycle::CASES, errors::CASES, network::CASES, objects::CASES]
-        .into_iter()
-        .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
-        .collect()
+    [
+        tracing::CASES,
+        language::CASES,
+        lifecycle::CASES,
+        errors::CASES,
+        network::CASES,
+        objects::CASES,
+        documents::CASES,
+    ]
+    .into_iter()
+    .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
+    .collect()
 }
