@@ -1,5 +1,6 @@
 //! All cases, by subject.
 
+mod documents;
 mod errors;
 mod language;
 mod lifecycle;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Case> {
         network::CASES,
         objects::CASES,
         repl::CASES,
+        documents::CASES,
     ]
     .into_iter()
     .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))

@@ -36,7 +36,7 @@ pub enum Need {
 
 impl Need {
     /// Why the need is not met, if it is not.
-    fn missing(self) -> Option<String> {
+    pub fn missing(self) -> Option<String> {
         match self {
             Need::Kprobes => (!Path::new("/sys/bus/event_source/devices/kprobe").exists())
                 .then(|| "this kernel has no kprobes (CONFIG_KPROBES)".to_owned()),
