@@ -161,12 +161,14 @@ impl<'a> Context<'a> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Gives variables that a bare `let` declares and nothing assigns a type; whether there was one.
+    /// Makes integers of variables that a bare `let` declares and nothing assigns, and of maps that
+    /// are only assigned from themselves (`@x = @x + 1`); whether there was one.
     fn settle_unassigned(&mut self) -> bool {
-        let unassigned: Vec<_> = match has_errors(&self.diagnostics) {
-            true => Vec::new(),
-            false => self.variables.values_mut().filter(|it| *it.ty() == Ty::Error).collect(),
-        };
+        if has_errors(&self.diagnostics) {
+            return false;
+        }
+        let slots = self.variables.values_mut().chain(self.maps.assigned_values());
+        let unassigned: Vec<_> = slots.filter(|it| *it.ty() == Ty::Error).collect();
         let any = !unassigned.is_empty();
         unassigned.into_iter().for_each(|it| it.known = infer::Known::ty(Ty::I64));
         any

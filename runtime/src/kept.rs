@@ -13,6 +13,7 @@ use crate::maps;
 use crate::symbols::Symbols;
 use codegen::Manifest;
 use codegen::manifest::{MapEntry, Storage};
+use codegen::storage::SHORT_KEY;
 use lang::hir::{Config, Map, MapKind};
 use lang::ty::TypeTable;
 use relayout::{Typed, relayout};
@@ -134,6 +135,10 @@ fn put(storage: &Storage, entry: &Entry, backend: &mut dyn Backend) -> Result<()
                 backend.write_bss(*set, &[1])?;
             }
             Ok(())
+        }
+        Storage::Keyed { short: Some(short), .. } if entry.0[..SHORT_KEY as usize].contains(&0) => {
+            let (key, cpus) = entry;
+            backend.restore(short, &(key[..SHORT_KEY as usize].to_vec(), cpus.clone()))
         }
         Storage::PerCpuScalar { map } | Storage::Keyed { map, .. } => backend.restore(map, entry),
     }

@@ -44,7 +44,16 @@ pub fn contents(
             entries.truncate(1);
             Ok(entries)
         }
-        Storage::Keyed { map, .. } => backend.entries(map),
+        Storage::Keyed { .. } => {
+            let key_size = entry.map.key.as_ref().map_or(0, |ty| layout::size_of(ty, types)) as usize;
+            let mut entries = Vec::new();
+            for kernel_map in kernel_maps(&entry.storage) {
+                entries.extend(backend.entries(kernel_map)?);
+            }
+            // Short keys are the same values as long ones, without the zeros behind.
+            entries.iter_mut().for_each(|(key, _)| key.resize(key.len().max(key_size), 0));
+            Ok(entries)
+        }
     }
 }
 
@@ -67,9 +76,13 @@ pub fn lookup(
     cx: &mut Context<'_>,
 ) -> Result<Value> {
     let cpus = match &entry.storage {
-        Storage::Keyed { map, .. } => {
-            let entries = backend.entries(map)?;
-            entries.into_iter().find(|(other, _)| other == key).map(|(_, cpus)| cpus)
+        Storage::Keyed { .. } => {
+            let mut found = None;
+            for kernel_map in kernel_maps(&entry.storage) {
+                let entries = backend.entries(kernel_map)?;
+                found = found.or(entries.into_iter().find(|(other, _)| is_same_key(other, key)));
+            }
+            found.map(|(_, cpus)| cpus)
         }
         Storage::Global { .. } | Storage::PerCpuScalar { .. } => {
             return Ok(match snapshot(entry, backend, cx)?.pop() {
@@ -105,9 +118,11 @@ pub fn clear(entry: &MapEntry, types: &TypeTable, backend: &mut dyn Backend) -> 
             Ok(())
         }
         Storage::Keyed { .. } if entry.map.kind == MapKind::Array => zero(entry, types, backend),
-        Storage::Keyed { map, .. } => {
-            for (key, _) in backend.entries(map)? {
-                backend.delete(map, &key)?;
+        Storage::Keyed { .. } => {
+            for map in kernel_maps(&entry.storage) {
+                for (key, _) in backend.entries(map)? {
+                    backend.delete(map, &key)?;
+                }
             }
             Ok(())
         }
@@ -128,13 +143,31 @@ pub fn zero(entry: &MapEntry, types: &TypeTable, backend: &mut dyn Backend) -> R
             }
             Ok(())
         }
-        Storage::Keyed { map, .. } => {
-            for (key, _) in backend.entries(map)? {
-                backend.update(map, &key, &vec![0; size as usize])?;
+        Storage::Keyed { .. } => {
+            for map in kernel_maps(&entry.storage) {
+                for (key, _) in backend.entries(map)? {
+                    backend.update(map, &key, &vec![0; size as usize])?;
+                }
             }
             Ok(())
         }
     }
+}
+
+/// The kernel maps that share the keys of a script's map.
+fn kernel_maps(storage: &Storage) -> impl Iterator<Item = &str> {
+    let (map, short) = match storage {
+        Storage::Global { .. } => (None, None),
+        Storage::PerCpuScalar { map } => (Some(map), None),
+        Storage::Keyed { map, short, .. } => (Some(map), short.as_ref()),
+    };
+    map.into_iter().chain(short).map(String::as_str)
+}
+
+/// Whether two keys are the same but for zeros behind the shorter one.
+fn is_same_key(a: &[u8], b: &[u8]) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    long.starts_with(short) && long[short.len()..].iter().all(|&byte| byte == 0)
 }
 
 /// Where the is-set word of a per-CPU scalar is.

@@ -144,29 +144,23 @@ impl<'a> Maps<'a> {
         (map, new)
     }
 
+    /// The types of the values of maps that something is assigned to.
+    pub fn assigned_values(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.used.values_mut().filter(|it| it.assigned).map(|it| &mut it.value)
+    }
+
     /// Reports maps that are used but never get a value.
     pub fn report_untyped(&self, diagnostics: &mut Vec<Diagnostic>) {
-        let failed = crate::diagnostic::has_errors(diagnostics);
         let (untyped, typed): (Vec<_>, Vec<_>) =
             self.used.iter().partition(|(_, it)| *it.value.ty() == Ty::Error);
-        for (name, map) in untyped {
-            match map.assigned {
-                // A failed assignment has told already.
-                true if failed => {}
-                true => diagnostics.push(Diagnostic::error(
-                    map.span,
-                    format!("`{name}` is only assigned from itself, so its type is unknown"),
-                )),
-                false => {
-                    let near = nearest(name, typed.iter().map(|it| it.0.as_str()));
-                    let hint = match near {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("assign it somewhere, for example `{name} = 0`"),
-                    };
-                    diagnostics
-                        .push(Diagnostic::error(map.span, format!("`{name}` never gets a value")).hint(hint));
-                }
-            }
+        // What failed to be assigned has been reported already.
+        for (name, map) in untyped.into_iter().filter(|(_, it)| !it.assigned) {
+            let near = nearest(name, typed.iter().map(|it| it.0.as_str()));
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("assign it somewhere, for example `{name} = 0`"),
+            };
+            diagnostics.push(Diagnostic::error(map.span, format!("`{name}` never gets a value")).hint(hint));
         }
     }
 
