@@ -1,7 +1,7 @@
 //! Why a command failed: who is at fault decides the exit code.
 
+use lang::{Diagnostic, Sources, diagnostic};
 use std::io;
-use std::process::ExitCode;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -28,19 +28,35 @@ impl Failure {
     }
 
     /// Prints the message on stderr and gives the exit code.
-    pub fn report(self) -> ExitCode {
+    pub fn report(self) -> u8 {
         match self {
-            Failure::Script => ExitCode::from(1),
-            Failure::Unavailable => ExitCode::from(2),
-            Failure::ClosedPipe => ExitCode::SUCCESS,
+            Failure::Script => 1,
+            Failure::Unavailable => 2,
+            Failure::ClosedPipe => 0,
             Failure::Machine { message, hint } => {
                 eprintln!("ERROR: {message}");
                 if let Some(hint) = hint {
                     eprintln!("HINT: {hint}");
                 }
-                ExitCode::from(2)
+                2
             }
         }
+    }
+}
+
+impl Failure {
+    /// What the runtime says of an object: a refused program is shown at the script's line, with
+    /// the part of the kernel's log that matters, or all of it when `verbose`.
+    pub fn of_run(error: runtime::backend::Error, sources: &Sources, verbose: bool) -> Failure {
+        let Some(refusal) = &error.refusal else { return error.into() };
+        let shown = Diagnostic::error(refusal.span, &error.message).maybe_hint(error.hint);
+        eprint!("{}", diagnostic::render(&shown, sources));
+        let log = if verbose { refusal.log.lines().collect() } else { refusal.excerpt() };
+        log.iter().for_each(|line| eprintln!("KERNEL: {line}"));
+        if !verbose {
+            eprintln!("HINT: -v shows the kernel's whole log");
+        }
+        Failure::Unavailable
     }
 }
 

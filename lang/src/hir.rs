@@ -399,7 +399,7 @@ pub enum ExprKind {
         prefix: bool,
     },
     /// A builtin's value. Arguments by builtin: `str` (pointer, length limit or none),
-    /// `ksym usym kptr uptr strftime` (scalar), `ntop` (family or none, then an integer or an
+    /// `ksym usym kptr uptr strftime` (scalar), `len` (stack), `ntop` (family or none, then an integer or an
     /// array place), `nsecs` (see [`Clock`] as a `Const`), `join` (pointer to pointers to
     /// strings, giving a buffer), others none.
     Builtin(Builtin, Vec<Expr>),
@@ -553,6 +553,9 @@ pub struct Config {
     pub missing_probes: MissingProbes,
     /// Printed behind a string that was cut.
     pub str_trunc_trailer: String,
+    /// Whether user stacks show source lines and inlined functions. Off by default: reading a large
+    /// program's debug information takes seconds, and Debian's bpftrace shows neither.
+    pub show_debug_info: bool,
     /// Default way to print stacks.
     pub stack_mode: crate::ty::StackMode,
     /// The programs' licence.
@@ -580,6 +583,7 @@ impl Default for Config {
             print_maps_on_exit: true,
             missing_probes: MissingProbes::Error,
             str_trunc_trailer: "..".to_owned(),
+            show_debug_info: false,
             stack_mode: crate::ty::StackMode::Bpftrace,
             license: "GPL".to_owned(),
         }

@@ -2,6 +2,7 @@
 //! its maps. [`crate::linux`] drives a real kernel; tests drive an eBPF machine in user space.
 
 use codegen::Object;
+use lang::Span;
 use lang::attach::Point;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -25,6 +26,8 @@ pub struct Refusal {
     pub program: usize,
     /// The last instruction that the log names, in slots.
     pub insn: Option<u32>,
+    /// The script text of that instruction, else the probe's.
+    pub span: Span,
     /// The verifier's log.
     pub log: String,
 }
@@ -105,6 +108,10 @@ pub trait Backend {
 
     /// Sets an entry, on all CPUs where the map is per CPU.
     fn update(&mut self, map: &str, key: &[u8], value: &[u8]) -> Result<()>;
+
+    /// Sets an entry as [`Backend::entries`] gave it: each CPU's own value where the map is per CPU.
+    /// CPUs for which there is none get zero.
+    fn restore(&mut self, map: &str, entry: &Entry) -> Result<()>;
 
     /// Removes an entry, if it is there.
     fn delete(&mut self, map: &str, key: &[u8]) -> Result<()>;

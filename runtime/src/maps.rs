@@ -6,11 +6,11 @@
 mod order;
 
 use crate::aggregate;
-use crate::backend::{Backend, Result};
+use crate::backend::{self, Backend, Result};
 use crate::decode::{Context, decode, unsigned};
 use crate::value::Value;
 use codegen::manifest::{MapEntry, Storage};
-use lang::hir::MapKind;
+use lang::hir::{Map, MapKind};
 use lang::layout;
 use lang::ty::{Agg, Ty, TypeTable};
 
@@ -19,35 +19,53 @@ pub type Entry = (Option<Value>, Value);
 
 /// All entries in the order of printing; none for a scalar that was never written.
 pub fn snapshot(entry: &MapEntry, backend: &mut dyn Backend, cx: &mut Context<'_>) -> Result<Vec<Entry>> {
-    let map = &entry.map;
-    let size = layout::size_of(&map.value, cx.types);
+    let contents = contents(entry, cx.types, backend)?;
+    Ok(decode_all(&entry.map, &contents, cx))
+}
+
+/// All entries as they are in memory, in no order; none for a scalar that was never written, and of
+/// one in `.bss` no key.
+pub fn contents(
+    entry: &MapEntry,
+    types: &TypeTable,
+    backend: &mut dyn Backend,
+) -> Result<Vec<backend::Entry>> {
+    let size = layout::size_of(&entry.map.value, types);
     match &entry.storage {
         Storage::Global { offset, set } => {
             if backend.read_bss(*set, 1)?.iter().all(|&byte| byte == 0) {
                 return Ok(Vec::new());
             }
-            let bytes = backend.read_bss(*offset, size)?;
-            Ok(vec![(None, decode(&bytes, &map.value, cx))])
+            Ok(vec![(Vec::new(), vec![backend.read_bss(*offset, size)?])])
         }
-        Storage::PerCpuScalar { map: kernel_map } => {
-            let mut entries = backend.entries(kernel_map)?;
+        Storage::PerCpuScalar { map } => {
+            let mut entries = backend.entries(map)?;
             entries.retain(|(_, cpus)| cpus.iter().any(|cpu| is_set(cpu, size)));
-            Ok(entries.iter().take(1).map(|(_, cpus)| (None, merge(cpus, &map.value, cx))).collect())
+            entries.truncate(1);
+            Ok(entries)
         }
         Storage::Keyed { .. } => {
-            let key_ty = map.key.as_ref().unwrap_or(&Ty::Void);
+            let key_size = entry.map.key.as_ref().map_or(0, |ty| layout::size_of(ty, types)) as usize;
             let mut entries = Vec::new();
             for kernel_map in kernel_maps(&entry.storage) {
                 entries.extend(backend.entries(kernel_map)?);
             }
-            let mut entries: Vec<Entry> = entries
-                .iter()
-                .map(|(key, cpus)| (Some(decode(key, key_ty, cx)), merge(cpus, &map.value, cx)))
-                .collect();
-            order::sort(&mut entries);
+            // Short keys are the same values as long ones, without the zeros behind.
+            entries.iter_mut().for_each(|(key, _)| key.resize(key.len().max(key_size), 0));
             Ok(entries)
         }
     }
+}
+
+/// The [`contents`] of a map as values, in the order of printing.
+pub fn decode_all(map: &Map, contents: &[backend::Entry], cx: &mut Context<'_>) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(contents.len());
+    for (key, cpus) in contents {
+        let key = map.key.as_ref().map(|ty| decode(key, ty, cx));
+        entries.push((key, merge(cpus, &map.value, cx)));
+    }
+    order::sort(&mut entries);
+    entries
 }
 
 /// The value of one key, given as its bytes; zero when there is no such entry.

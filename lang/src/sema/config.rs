@@ -63,6 +63,11 @@ const SETTINGS: &[Setting] = &[
         set: |config, value| boolean(value).map(|it| config.print_maps_on_exit = it).is_some(),
     },
     Setting {
+        name: "show_debug_info",
+        takes: "`true` or `false`",
+        set: |config, value| boolean(value).map(|it| config.show_debug_info = it).is_some(),
+    },
+    Setting {
         name: "stack_mode",
         takes: "`bpftrace`, `perf`, `raw` or `build_id`",
         set: |config, value| text(value).and_then(stacks::mode).map(|it| config.stack_mode = it).is_some(),
@@ -82,7 +87,7 @@ const LICENSES: [&str; 6] =
 const RENAMED: [(&str, &str); 2] = [("strlen", "max_strlen"), ("map_keys_max", "max_map_keys")];
 
 /// Settings of bpftrace that make no difference here, or none yet.
-const WITHOUT_EFFECT: [&str; 22] = [
+const WITHOUT_EFFECT: [&str; 21] = [
     "cache_user_symbols",
     "cat_bytes_max",
     "cpp_demangle",
@@ -93,7 +98,6 @@ const WITHOUT_EFFECT: [&str; 22] = [
     "max_probes",
     "max_type_res_iterations",
     "no_cpp_demangle",
-    "show_debug_info",
     "symbol_source",
     "unstable_addr",
     "unstable_dw_ustack",

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 /// Resolves addresses of the running system.
 #[derive(Default)]
 pub struct LinuxSymbols {
+    /// Whether source lines and inlined functions are looked up as well.
+    debug_info: bool,
     symbolizer: Option<Symbolizer>,
     processes: HashMap<u32, Vec<Area>>,
     known: HashMap<(u32, u64), Option<Symbol>>,
@@ -37,14 +39,27 @@ struct Area {
 const KERNEL: u32 = 0;
 
 impl LinuxSymbols {
-    /// Knows nothing yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// Knows nothing yet; with `debug_info` it will know source lines and inlined functions too.
+    pub fn new(debug_info: bool) -> Self {
+        LinuxSymbols { debug_info, ..Self::default() }
+    }
+
+    /// The same for what is asked from now on.
+    pub fn use_debug_info(&mut self, debug_info: bool) {
+        if self.debug_info != debug_info {
+            let processes = std::mem::take(&mut self.processes);
+            *self = LinuxSymbols { processes, ..Self::new(debug_info) };
+        }
     }
 
     fn resolve(&mut self, source: &Source<'_>, input: Input<u64>) -> Option<Symbol> {
         // Kernel addresses are looked up in kallsyms only, which has no lines anyway.
-        let symbolizer = self.symbolizer.get_or_insert_with(Symbolizer::new);
+        let symbolizer = self.symbolizer.get_or_insert_with(|| {
+            Symbolizer::builder()
+                .enable_code_info(self.debug_info)
+                .enable_inlined_fns(self.debug_info)
+                .build()
+        });
         let found = symbolizer.symbolize_single(source, input).ok()?;
         found.as_sym().map(symbol)
     }
@@ -78,7 +93,8 @@ impl Symbols for LinuxSymbols {
         }
         let area = self.find_area(pid, address)?;
         let offset = address - area.start + area.offset;
-        let source = Source::Elf(Elf::new(visible(pid, &area.path)));
+        let elf = Elf::new(visible(pid, &area.path));
+        let source = Source::Elf(Elf { debug_syms: self.debug_info, ..elf });
         let mut symbol = self.resolve(&source, Input::FileOffset(offset))?;
         symbol.module = Some(area.path.to_string_lossy().into_owned());
         self.known.insert((pid, address), Some(symbol.clone()));

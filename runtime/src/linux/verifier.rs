@@ -12,29 +12,18 @@ const POISONED_CALL: &str = "195896080";
 /// The error for program `program`, refused with this log.
 pub fn refused(manifest: &Manifest, program: usize, log: String) -> Error {
     let summary = summarize(&log);
-    let refusal = Refusal { program, insn: summary.insn, log: log.clone() };
     let entry = &manifest.programs[program];
+    let lines = entry.lines.iter().take_while(|(idx, _)| summary.insn.is_some_and(|insn| *idx <= insn));
+    let span = lines.last().map_or(entry.span, |(_, span)| *span);
     let name = entry.points.first().map_or_else(|| entry.symbol.clone(), |it| it.name());
-    let place = place(manifest, &refusal);
     let message = if log.contains(POISONED_CALL) {
-        format!("`{name}` reads a field that this kernel's types do not have, at {place}")
+        format!("`{name}` reads a field that this kernel's types do not have")
     } else {
         let reason = summary.reasons.first().copied().unwrap_or("it gives no reason");
-        format!("the kernel's verifier refuses `{name}` at {place}: {reason}")
+        format!("the kernel's verifier refuses `{name}`: {reason}")
     };
-    Error { refusal: Some(refusal), ..Error::new(message) }
-}
-
-/// `FILE:LINE:COLUMN` of the refused instruction, or of the probe when that is not known.
-fn place(manifest: &Manifest, refusal: &Refusal) -> String {
-    let entry = &manifest.programs[refusal.program];
-    let lines = entry.lines.iter().take_while(|(idx, _)| refusal.insn.is_some_and(|insn| *idx <= insn));
-    let span = lines.last().map_or(entry.span, |(_, span)| *span);
-    let Some(source) = manifest.sources.0.get(usize::from(span.file.0)) else {
-        return "its start".to_owned();
-    };
-    let position = source.position(span.start);
-    format!("{}:{}:{}", source.name, position.line, position.column)
+    let insn = summary.insn;
+    Error { refusal: Some(Refusal { program, insn, span, log }), ..Error::new(message) }
 }
 
 impl Refusal {
