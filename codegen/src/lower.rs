@@ -37,7 +37,7 @@ use builder::{Builder, Variable};
 use lang::hir::{self, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
-use lang::ty::Ty;
+use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
@@ -139,6 +139,17 @@ impl<'a> Context<'a> {
         self.accesses.push(access.clone());
         self.access_ids.insert(access, id);
         id
+    }
+
+    /// The member of `size` bytes that holds a task's name, and its offset, where the kernel's
+    /// types are known.
+    fn task_name(&self, size: u32) -> Option<((StructId, u32), u32)> {
+        let types = &self.program.types;
+        let is_task = |it: &StructDef| it.name == "task_struct" && matches!(it.origin, Origin::Btf { .. });
+        let id = types.structs.iter().position(is_task)?;
+        let fields = types.structs[id].fields.as_ref()?;
+        let idx = fields.iter().position(|it| it.name == "comm" && self.size_of(&it.ty) == size)?;
+        Some(((StructId(id as u32), idx as u32), fields[idx].offset))
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>) {
