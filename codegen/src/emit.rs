@@ -53,6 +53,7 @@ pub fn emit(module: &ir::Module, target: &Target) -> Result<bpf::Module, Vec<Dia
         functions,
         maps: module.maps.clone(),
         accesses: module.accesses.clone(),
+        failures: module.failures.clone(),
         globals: module.globals.clone(),
     })
 }

@@ -84,6 +84,7 @@ fn manifest() -> Manifest {
         programs: Vec::new(),
         maps,
         actions: actions.map(|(kind, args)| Action { kind, args, span }).into(),
+        failures: Vec::new(),
         types: TypeTable::default(),
         config: Config::default(),
         sources: Sources::default(),

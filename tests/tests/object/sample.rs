@@ -145,6 +145,7 @@ fn module(program: &Program, target: &Target, shift: u32) -> Module {
         ],
         maps: plan.maps.clone(),
         accesses: accesses.collect(),
+        failures: vec![],
         globals: plan.globals.clone(),
     }
 }
