@@ -1,8 +1,8 @@
 //! Script maps: keys, reading, writing, adding, removing, counting.
 
-use super::{Body, Context};
 use super::memory::Memory;
 use super::place::Place as Found;
+use super::{Body, Context};
 use crate::helpers::Helper;
 use crate::ir::{BinOp, Block, Cond, Func, Function, Map, Op, Region, Type, Value};
 use crate::storage::{Entry, Place};
@@ -381,6 +381,9 @@ impl Body<'_, '_> {
     pub fn each_cpu(&mut self, map: Map, key: Option<&Expr>, span: Span, f: impl FnOnce(&mut Self, Value)) {
         self.require(Helper::MapLookupPercpuElem, "reading an aggregation", span);
         let address = self.key(key);
+        if key.is_some() && self.reports_helpers() {
+            self.report_no_cpu(map, address);
+        }
         let cpu = self.b.variable(Type::I64);
         let zero = self.b.constant(0);
         self.b.write(cpu, zero);
@@ -400,16 +403,16 @@ impl Body<'_, '_> {
         self.b.jump(head, &[]);
         self.b.seal(head);
         self.b.start(done);
-        if key.is_some() && self.reports_helpers() {
-            self.report_no_cpu(cpu);
-        }
     }
 
-    /// Reports that not even the first CPU has the entry.
-    fn report_no_cpu(&mut self, cpu: super::Variable) {
+    /// Reports that not even the first CPU has the entry. Before the loop, because the verifier
+    /// would follow every round of a loop whose rounds matter behind it.
+    fn report_no_cpu(&mut self, map: Map, key: Value) {
         let (missing, done) = (self.b.block(), self.b.block());
-        let (cpus, zero) = (self.b.read(cpu), self.b.constant(0));
-        self.b.branch(Cond::Eq, cpus, zero, missing, done);
+        let map = self.b.op(Op::MapAddr(map));
+        let zero = self.b.constant(0);
+        let entry = self.b.call(Helper::MapLookupPercpuElem, &[map, key, zero]);
+        self.b.branch(Cond::Ne, entry, zero, done, missing);
         self.b.start(missing);
         self.report_missing(Helper::MapLookupPercpuElem);
         self.b.jump(done, &[]);

@@ -170,7 +170,8 @@ impl<'a> Body<'_, 'a> {
                 }
                 _ => {
                     let ty = Ty::Str(capacity.min(*n));
-                    let args = [Some(from), limit.filter(|_| known.is_none())].into_iter().flatten().collect();
+                    let args =
+                        [Some(from), limit.filter(|_| known.is_none())].into_iter().flatten().collect();
                     return hir::Expr { kind: ExprKind::Builtin(Builtin::Str, args), ty, span };
                 }
             },

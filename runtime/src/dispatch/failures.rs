@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn floods_are_counted_by_place_and_second() {
         let mut floods = Floods::new(2);
-        let told = |floods: &mut Floods, n: i64, now: i64| (0..n).filter(|&it| floods.admit(0, it, now)).count();
+        let told =
+            |floods: &mut Floods, n: i64, now: i64| (0..n).filter(|&it| floods.admit(0, it, now)).count();
         assert_eq!(told(&mut floods, 99, 5), 99);
         assert_eq!(floods.take_untold(0, None), None);
         assert_eq!(told(&mut floods, 4, 6), 1);

@@ -3,6 +3,7 @@
 mod errors;
 mod language;
 mod lifecycle;
+mod losses;
 mod network;
 mod objects;
 mod tracing;
@@ -13,8 +14,16 @@ pub use objects::SCRIPT as OBJECT_SCRIPT;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [tracing::CASES, language::CASES, lifecycle::CASES, errors::CASES, network::CASES, objects::CASES]
-        .into_iter()
-        .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
-        .collect()
+    [
+        tracing::CASES,
+        language::CASES,
+        lifecycle::CASES,
+        losses::CASES,
+        errors::CASES,
+        network::CASES,
+        objects::CASES,
+    ]
+    .into_iter()
+    .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
+    .collect()
 }
