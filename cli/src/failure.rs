@@ -2,7 +2,6 @@
 
 use lang::{Diagnostic, Sources, diagnostic};
 use std::io;
-use std::process::ExitCode;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -29,17 +28,17 @@ impl Failure {
     }
 
     /// Prints the message on stderr and gives the exit code.
-    pub fn report(self) -> ExitCode {
+    pub fn report(self) -> u8 {
         match self {
-            Failure::Script => ExitCode::from(1),
-            Failure::Unavailable => ExitCode::from(2),
-            Failure::ClosedPipe => ExitCode::SUCCESS,
+            Failure::Script => 1,
+            Failure::Unavailable => 2,
+            Failure::ClosedPipe => 0,
             Failure::Machine { message, hint } => {
                 eprintln!("ERROR: {message}");
                 if let Some(hint) = hint {
                     eprintln!("HINT: {hint}");
                 }
-                ExitCode::from(2)
+                2
             }
         }
     }

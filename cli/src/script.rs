@@ -2,6 +2,7 @@
 
 use crate::cli::{AllowArg, ScriptArgs};
 use crate::failure::Failure;
+use codegen::{Object, Target};
 use lang::diagnostic::Fault;
 use lang::host::Host;
 use lang::parse::Parsed;
@@ -33,6 +34,12 @@ impl Script {
         Ok(Script { sources: Sources(vec![source]), params, warnings: !args.no_warnings })
     }
 
+    /// A script that was typed.
+    pub fn of_text(text: String, warnings: bool) -> Script {
+        let source = Source { name: "stdin".to_owned(), text };
+        Script { sources: Sources(vec![source]), params: Vec::new(), warnings }
+    }
+
     /// Parses it; syntax errors are printed.
     pub fn parse(&self) -> Result<ast::Script, Failure> {
         let Parsed { script, diagnostics } = lang::parse::parse(&self.sources.get(FileId(0)).text, FileId(0));
@@ -46,6 +53,14 @@ impl Script {
         let (program, diagnostics) = sema::analyze(&script, &self.sources, options, host);
         self.report(&diagnostics)?;
         program.ok_or(Failure::Script)
+    }
+
+    /// Compiles what [`Script::analyze`] gave; errors are printed.
+    pub fn compile(&self, program: &hir::Program, target: &Target) -> Result<Object, Failure> {
+        codegen::compile(program, target).map_err(|diagnostics| {
+            // Compilation failed, so at least one of them is an error.
+            self.report(&diagnostics).err().unwrap_or(Failure::Script)
+        })
     }
 
     /// Prints diagnostics on stderr; fails when one of them is an error.
@@ -76,6 +91,7 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
         environment: environment(),
         allow: allow(&args.allow, args.allow_all),
         report_failures: args.warnings,
+        known: sema::KnownMaps::default(),
     }
 }
 

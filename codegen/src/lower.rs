@@ -10,7 +10,7 @@
 //! * A map value's null check stands right before its first use.
 //! * A variable offset is bounded by a comparison of the very value that is added to the pointer.
 //! * Aggregations are updated by plain loads and stores only where nothing that updates the same
-//!   map can come between ([`nesting`]); everywhere else by atomic additions.
+//!   map can come between (`nesting`); everywhere else by atomic additions.
 
 mod aggregate;
 mod arith;
@@ -19,6 +19,7 @@ mod builtins;
 mod context;
 mod expr;
 mod failures;
+mod keys;
 mod maps;
 mod memory;
 mod nesting;

@@ -34,7 +34,7 @@ pub struct Dispatcher {
     reported: Reported,
     floods: Floods,
     exit: Option<u8>,
-    /// An `exit` came: what probes sent behind it is left aside until the end.
+    /// An `exit` came: what probes sent behind it is dropped, but not what `end` sends.
     leaving: bool,
     /// The script's output has no reader any more.
     closed: bool,
@@ -92,11 +92,6 @@ impl Dispatcher {
     /// The exit code, once the script called `exit`.
     pub fn exit_code(&self) -> Option<u8> {
         self.exit
-    }
-
-    /// Carries out records again after an `exit`: the `end` programs come.
-    pub fn expect_end(&mut self) {
-        self.leaving = false;
     }
 
     /// Takes note of a process whose addresses may be printed after it has ended.
@@ -172,8 +167,10 @@ impl Dispatcher {
         self.flush()
     }
 
-    /// The end of the run: the last records, losses, then all maps as the configuration says.
+    /// The end of the run: what the `end` programs sent, losses, then all maps as the configuration
+    /// says. What was sent before those programs ran has been drained.
     pub fn finish(&mut self, backend: &mut dyn Backend) -> Result<()> {
+        self.leaving = false;
         self.drain(backend)?;
         self.tell_floods(true)?;
         self.report_losses(backend)?;

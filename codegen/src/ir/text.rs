@@ -18,7 +18,7 @@
 //!     branch eq v4, v5, b1, b2(v4)
 //! ```
 //!
-//! [`parse`] reads the same form back; only the spans are lost.
+//! [`parse()`] reads the same form back; only the spans are lost.
 
 mod parse;
 

@@ -4,7 +4,7 @@ use super::Body;
 use super::memory::Memory;
 use super::place::Place;
 use crate::helpers::Helper;
-use crate::ir::{BinOp, Block, Cond, CoreKind, Op, Value};
+use crate::ir::{BinOp, Block, Cond, CoreKind, Op, Type, Value};
 use crate::target::KernelVersion;
 use lang::Span;
 use lang::attach;
@@ -56,6 +56,7 @@ impl Body<'_, '_> {
             }
             Builtin::Cgroup => self.b.call(Helper::GetCurrentCgroupId, &[]),
             Builtin::Func => self.function_address(),
+            Builtin::Len => self.frames(args),
             Builtin::Ctx => self.ctx,
             Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => match args.last() {
                 Some(arg) => self.scalar(arg),
@@ -205,6 +206,35 @@ impl Body<'_, '_> {
         let size = self.b.constant(8 * i64::from(stack.limit));
         let flags = self.b.constant(if stack.user { USER_STACK } else { 0 });
         self.effect_reported(Helper::GetStack, &[self.ctx, buffer, size, flags]);
+    }
+
+    /// `len(stack)`: the frames in front of the first zero.
+    fn frames(&mut self, args: &[Expr]) -> Value {
+        let Some((arg, Ty::Stack(stack))) = args.first().map(|it| (it, &it.ty)) else {
+            return self.b.constant(0);
+        };
+        let place = self.place(arg);
+        let memory = self.materialise(place, &arg.ty);
+        let start = self.address(if stack.user { memory.at(8) } else { memory });
+        let [head, body, next] = std::array::from_fn(|_| self.b.block());
+        let (done, end) = self.b.block_with_number();
+        let at = self.b.param(head, Type::I64);
+        let zero = self.b.constant(0);
+        self.b.jump(head, &[zero]);
+        self.b.start_unsealed(head);
+        let size = self.b.constant(8 * i64::from(stack.limit));
+        self.b.branch_with(Cond::ULt, at, size, (body, &[]), (done, &[at]));
+        self.b.start(body);
+        let frame = self.b.op(Op::PtrAdd(start, at));
+        let frame = self.b.load(8, false, frame, 0);
+        let zero = self.b.constant(0);
+        self.b.branch_with(Cond::Eq, frame, zero, (done, &[at]), (next, &[]));
+        self.b.start(next);
+        let following = self.b.binary_const(BinOp::Add, at, 8);
+        self.b.jump(head, &[following]);
+        self.b.seal(head);
+        self.b.start(done);
+        self.b.binary_const(BinOp::LShr, end, 3)
     }
 
     /// `ntop([family,] address)`: u32 family, 16 bytes in network order.

@@ -1,11 +1,13 @@
 //! All cases, by subject.
 
+mod documents;
 mod errors;
 mod language;
 mod lifecycle;
 mod losses;
 mod network;
 mod objects;
+mod repl;
 mod tracing;
 
 use crate::harness::Case;
@@ -22,6 +24,8 @@ pub fn all() -> Vec<Case> {
         errors::CASES,
         network::CASES,
         objects::CASES,
+        repl::CASES,
+        documents::CASES,
     ]
     .into_iter()
     .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
