@@ -33,6 +33,8 @@ pub struct Function {
     pub name: String,
     /// The probe whose program it is; `None` for subprograms.
     pub probe: Option<usize>,
+    /// How many arguments it takes.
+    pub arity: usize,
     /// Instructions in order.
     pub insns: Vec<Insn>,
     /// Bytes of stack used, a multiple of 8, at most 512.

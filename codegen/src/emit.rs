@@ -78,6 +78,7 @@ fn emit_function(module: &ir::Module, function: &ir::Function, isa: Isa) -> bpf:
     bpf::Function {
         name: function.name,
         probe: function.probe,
+        arity: function.params.len(),
         insns,
         stack: frame.size,
         span: function.span,

@@ -41,7 +41,7 @@ impl Floods {
     /// Whether a failure is told; else it is counted.
     fn admit(&mut self, place: usize, code: i64, now: i64) -> bool {
         let flood = &mut self.0[place];
-        if flood.is_over(now) {
+        if flood.told == 0 || flood.is_over(now) {
             (flood.start, flood.told) = (now, 0);
         }
         if flood.told < MOST {
