@@ -49,8 +49,12 @@ pub struct ScriptArgs {
     #[arg(long = "unsafe")]
     pub allow_all: bool,
 
+    /// Also report helper calls that fail while the script runs
+    #[arg(short = 'k', long)]
+    pub warnings: bool,
+
     /// Do not print warnings about the script
-    #[arg(long)]
+    #[arg(long, conflicts_with = "warnings")]
     pub no_warnings: bool,
 
     /// A script file (`-`: standard input) unless -e is given, then the script's parameters
@@ -141,8 +145,12 @@ pub struct ReplArgs {
     #[arg(long = "unsafe")]
     pub allow_all: bool,
 
+    /// Also report helper calls that fail while an entry runs
+    #[arg(short = 'k', long)]
+    pub warnings: bool,
+
     /// Do not print warnings about entries
-    #[arg(long)]
+    #[arg(long, conflicts_with = "warnings")]
     pub no_warnings: bool,
 }
 

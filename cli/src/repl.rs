@@ -155,6 +155,7 @@ impl<'a> Prompt<'a> {
             pid: self.args.session.pid,
             environment: environment(),
             allow: allow(&self.args.allow, self.args.allow_all),
+            report_failures: self.args.warnings,
             known: self.known.clone(),
         };
         let program = script.analyze(&options, &LinuxHost::new())?;

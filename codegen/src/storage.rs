@@ -14,7 +14,7 @@ use crate::manifest::{self, Storage};
 use crate::target::{KernelVersion, Target};
 use crate::visit;
 use lang::builtins::Builtin;
-use lang::hir::{self, ExprKind, MapKind, StmtKind};
+use lang::hir::{self, BinaryOp, Expr, ExprKind, MapKind, StmtKind};
 use lang::layout::size_of;
 use lang::ty::Ty;
 
@@ -40,7 +40,7 @@ pub struct Plan {
     pub globals: Globals,
     /// Script maps; indexed by [`hir::MapId`].
     pub entries: Vec<Entry>,
-    /// The ring buffer, when there is an action.
+    /// The ring buffer, when there is an action or something may fail.
     pub events: Option<Map>,
     /// Offset in `.bss` of the u64 that counts records that did not fit the ring buffer.
     pub lost: Option<u32>,
@@ -89,7 +89,7 @@ pub enum Place {
 /// Plans the storage of a program.
 pub fn plan(program: &hir::Program, target: &Target) -> Plan {
     let mut planner = Planner { program, target, maps: Vec::new(), bss: Region::default() };
-    let lost = (!program.actions.is_empty()).then(|| planner.bss.take(8, 8));
+    let lost = sends_records(program).then(|| planner.bss.take(8, 8));
     let entries: Vec<Entry> = (0..program.maps.len()).map(|idx| planner.entry(idx)).collect();
     let zeros_size = zeros_size(program);
     let zeros = planner.bss.take(zeros_size, 8);
@@ -296,6 +296,29 @@ fn zeros_size(program: &hir::Program) -> u32 {
         largest = largest.max(longest).max(if loops { 8 } else { 0 });
     }
     largest
+}
+
+/// Whether anything is sent to user space: actions, or reports of failures.
+fn sends_records(program: &hir::Program) -> bool {
+    let mut sends = !program.actions.is_empty() || program.config.report_failures;
+    for probe in &program.probes {
+        visit::each_expr(&probe.body, &mut |expr| {
+            sends |= match &expr.kind {
+                ExprKind::Binary(BinaryOp::Div | BinaryOp::Mod, _, by) => !is_constant(by),
+                ExprKind::Element(_, index) => !is_constant(index),
+                _ => false,
+            };
+        });
+    }
+    sends
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Const(_) => true,
+        ExprKind::Cast(inner) => expr.ty != Ty::Bool && is_constant(inner),
+        _ => false,
+    }
 }
 
 fn uses(program: &hir::Program, builtin: Builtin) -> bool {

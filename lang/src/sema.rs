@@ -55,6 +55,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// What the script may do beyond observing.
     pub allow: Allow,
+    /// `-k`: programs report helper calls that fail.
+    pub report_failures: bool,
     /// Maps that hold something before the script runs.
     pub known: KnownMaps,
 }
