@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::script::{Script, options};
 use codegen::Target;
 use codegen::target::KernelVersion;
-use lang::{Diagnostic, hir};
+use lang::{Diagnostic, hir, sema};
 use runtime::linux::{LinuxHost, host_target};
 use std::io::Write;
 
@@ -15,7 +15,11 @@ pub fn build(args: &BuildArgs) -> Result<u8, Failure> {
     if args.emit == Some(EmitArg::Ast) {
         return print(&lang::ast::text::print(&script.parse()?));
     }
-    let program = script.analyze(&options(&args.script, &script, None), &LinuxHost::new())?;
+    // Objects and what leads to them are for machines that may offer more than this one, but records
+    // are laid out as the running kernel says, never as its types suggest.
+    let host = if args.emit == Some(EmitArg::Hir) { LinuxHost::for_checking() } else { LinuxHost::new() };
+    let options = sema::Options { assume: true, ..options(&args.script, &script, None) };
+    let program = script.analyze(&options, &host)?;
     let target = target(&args.kernel)?;
     let failed = |diagnostics: Vec<Diagnostic>| script.report(&diagnostics).err().unwrap_or(Failure::Script);
     match args.emit {

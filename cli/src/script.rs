@@ -42,10 +42,19 @@ impl Script {
 
     /// Parses and types it; errors and warnings are printed.
     pub fn analyze(&self, options: &sema::Options, host: &dyn Host) -> Result<hir::Program, Failure> {
+        let program = self.examine(options, host)?;
+        program.ok_or_else(|| Failure::Machine {
+            message: "this machine does not tell all the types that the script needs".to_owned(),
+            hint: Some("as root it may: the warnings say what is missing".to_owned()),
+        })
+    }
+
+    /// The same; nothing where a part could not be looked at, with a warning that says so.
+    pub fn examine(&self, options: &sema::Options, host: &dyn Host) -> Result<Option<hir::Program>, Failure> {
         let script = self.parse()?;
         let (program, diagnostics) = sema::analyze(&script, &self.sources, options, host);
         self.report(&diagnostics)?;
-        program.ok_or(Failure::Script)
+        Ok(program)
     }
 
     /// Prints diagnostics on stderr; fails when one of them is an error.
@@ -75,6 +84,7 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
         pid,
         environment: environment(),
         allow: allow(&args.allow, args.allow_all),
+        assume: false,
     }
 }
 

@@ -55,6 +55,9 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// What the script may do beyond observing.
     pub allow: Allow,
+    /// Takes what the host cannot tell as the script has it, with a warning instead of an error: for
+    /// scripts that are checked, or built, on another machine than they run on.
+    pub assume: bool,
 }
 
 /// What a script may do beyond observing.
@@ -64,7 +67,8 @@ pub struct Allow {
     pub verdict: bool,
 }
 
-/// Types a script. The program is there exactly when no diagnostic is an error.
+/// Types a script. The program is there exactly when no diagnostic is an error; with
+/// [`Options::assume`] it is also missing where a warning says that something was not looked at.
 pub fn analyze(
     script: &ast::Script,
     sources: &Sources,
@@ -78,7 +82,7 @@ pub fn analyze(
     let items = std::mem::take(&mut cx.diagnostics);
     let probes = infer_all(&mut cx, &probes);
     let diagnostics = in_order(items, cx.diagnostics);
-    if has_errors(&diagnostics) {
+    if has_errors(&diagnostics) || cx.unseen {
         return (None, diagnostics);
     }
     let program = hir::Program {
@@ -114,6 +118,8 @@ struct Context<'a> {
     diagnostics: Vec<Diagnostic>,
     /// Whether this round widened a type.
     changed: bool,
+    /// Whether something was assumed that has no type: [`Ty::Error`] then is no error.
+    unseen: bool,
 }
 
 impl<'a> Context<'a> {
@@ -132,6 +138,7 @@ impl<'a> Context<'a> {
             sent: HashMap::new(),
             diagnostics: Vec::new(),
             changed: false,
+            unseen: false,
         }
     }
 
@@ -141,7 +148,7 @@ impl<'a> Context<'a> {
 
     /// Gives variables that a bare `let` declares and nothing assigns a type; whether there was one.
     fn settle_unassigned(&mut self) -> bool {
-        let unassigned: Vec<_> = match has_errors(&self.diagnostics) {
+        let unassigned: Vec<_> = match self.unseen || has_errors(&self.diagnostics) {
             true => Vec::new(),
             false => self.variables.values_mut().filter(|it| *it.ty() == Ty::Error).collect(),
         };
@@ -195,7 +202,7 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
         let typed = probes.iter().enumerate().map(|(idx, probe)| stmts::probe(cx, idx, probe)).collect();
         round += 1;
         if !cx.changed && !cx.settle_unassigned() {
-            cx.maps.report_untyped(&mut cx.diagnostics);
+            cx.maps.report_untyped(cx.unseen, &mut cx.diagnostics);
             cx.report_lost_signs();
             return typed;
         }

@@ -131,8 +131,8 @@ impl Maps {
     }
 
     /// Reports maps that are used but never get a value.
-    pub fn report_untyped(&self, diagnostics: &mut Vec<Diagnostic>) {
-        let failed = crate::diagnostic::has_errors(diagnostics);
+    pub fn report_untyped(&self, unseen: bool, diagnostics: &mut Vec<Diagnostic>) {
+        let failed = unseen || crate::diagnostic::has_errors(diagnostics);
         let (untyped, typed): (Vec<_>, Vec<_>) =
             self.used.iter().partition(|(_, it)| *it.value.ty() == Ty::Error);
         for (name, map) in untyped {
