@@ -3,6 +3,7 @@
 use crate::cli::RunArgs;
 use crate::failure::Failure;
 use crate::trace::run_object;
+use runtime::linux::privileges;
 
 /// Runs an object file.
 pub fn run(args: &RunArgs) -> Result<u8, Failure> {
@@ -10,5 +11,6 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let elf = std::fs::read(&args.object)
         .map_err(|error| Failure::machine(format!("cannot read {path}: {error}")))?;
     let object = codegen::link::read(elf).map_err(|reason| Failure::machine(format!("{path}: {reason}")))?;
+    privileges::check()?;
     run_object(&object, &args.session)
 }

@@ -6,7 +6,7 @@ use crate::script::{Script, options};
 use codegen::Object;
 use runtime::backend::Backend;
 use runtime::dispatch::Dispatcher;
-use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target};
+use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target, privileges};
 use runtime::output::{Format, Output};
 use runtime::session;
 use std::fs::File;
@@ -21,6 +21,7 @@ pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         return crate::list::list(args.script.rest.first().map(String::as_str), args.session.verbose);
     }
     let script = Script::read(&args.script)?;
+    privileges::check()?;
     let host = LinuxHost::new();
     let program = script.analyze(&options(&args.script, &script, args.session.pid), &host)?;
     let object = codegen::compile(&program, &host_target()).map_err(|diagnostics| {
@@ -59,6 +60,7 @@ pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
         pid: args.pid,
         verbose: args.verbose,
         quiet: args.quiet,
+        last: true,
     };
     session::run(object, &options, LinuxBackend::new(), dispatcher)
         .map_err(|error| Failure::of_run(error, &object.manifest.sources, args.verbose))

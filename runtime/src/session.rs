@@ -10,7 +10,7 @@ mod events;
 use crate::backend::{AttachPlan, Backend, Constants, Error, Result};
 use crate::dispatch::Dispatcher;
 use crate::linux::sys::process::{self, Child, Signals};
-use crate::linux::{LinuxBackend, clock};
+use crate::linux::{LinuxBackend, clock, privileges};
 use codegen::Object;
 use events::{Event, Events};
 use lang::attach::Point;
@@ -30,6 +30,9 @@ pub struct Options {
     pub verbose: bool,
     /// `-q`: do not say how many probes are attached.
     pub quiet: bool,
+    /// Gives up what this process may do beyond running what is attached; nothing can be loaded in it
+    /// afterwards.
+    pub last: bool,
 }
 
 /// After a drain the next one waits this long, so that a burst is handled in few rounds.
@@ -51,6 +54,7 @@ pub fn run(object: &Object, options: &Options, backend: LinuxBackend, dispatcher
         session.dispatcher.attached(attached)?;
     }
     session.release_child()?;
+    session.give_up_privileges();
     let outcome = session.watch(&signals);
     session.backend.detach();
     // From here on another Ctrl-C ends the process at once. One that came together with the first
@@ -160,6 +164,16 @@ impl Session<'_> {
         child.release().map_err(|errno| command::failed(self.options.command.as_deref(), errno))?;
         self.remember_processes();
         Ok(())
+    }
+
+    /// Called after the command was started, which has what it would have without a trace.
+    fn give_up_privileges(&self) {
+        if !self.options.last {
+            return;
+        }
+        if let Err(error) = privileges::give_up_unneeded() {
+            eprintln!("WARNING: {error}");
+        }
     }
 
     /// Notes where code is in the processes that may end before their addresses are printed.
