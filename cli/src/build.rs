@@ -6,7 +6,7 @@ use crate::script::{Script, options};
 use codegen::Target;
 use codegen::target::KernelVersion;
 use lang::{Diagnostic, hir, sema};
-use runtime::linux::{LinuxHost, host_target};
+use runtime::linux::{LinuxHost, host_target, reason};
 use std::io::Write;
 
 /// Builds what the arguments ask for.
@@ -27,8 +27,9 @@ pub fn build(args: &BuildArgs) -> Result<u8, Failure> {
         None => {
             let object = codegen::compile(&program, &target).map_err(failed)?;
             let path = args.output.as_ref().expect("clap requires -o without --emit");
-            std::fs::write(path, object.elf)
-                .map_err(|error| Failure::machine(format!("cannot write {}: {error}", path.display())))?;
+            std::fs::write(path, object.elf).map_err(|error| {
+                Failure::machine(format!("cannot write {}: {}", path.display(), reason::of(&error)))
+            })?;
             Ok(0)
         }
     }

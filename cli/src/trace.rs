@@ -1,24 +1,25 @@
 //! `kscope FILE`, `kscope -e PROGRAM`: compiles a script for this kernel and runs it.
 
-use crate::cli::{FormatArg, SessionArgs, TraceArgs};
+use crate::cli::{BufferingArg, FormatArg, SessionArgs, TraceArgs};
 use crate::failure::Failure;
 use crate::script::{Script, options};
 use codegen::Object;
 use runtime::backend::Backend;
 use runtime::dispatch::Dispatcher;
-use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target, privileges};
-use runtime::output::{Format, Output};
+use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target, privileges, reason};
+use runtime::output::{Buffering, Format, Output};
 use runtime::session;
 use std::fs::File;
 use std::io::{self, Write};
 
 /// Runs a script, or lists probes with `-l`.
 pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
+    args.unsupported.refuse()?;
     if args.info {
         return crate::info::info();
     }
     if args.list {
-        return crate::list::list(args.script.rest.first().map(String::as_str), args.session.verbose);
+        return crate::list::list_or_script(args);
     }
     let script = Script::read(&args.script)?;
     privileges::check()?;
@@ -43,12 +44,18 @@ pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
     let stdout: Box<dyn Write> = match &args.output {
         None => Box::new(io::stdout()),
         Some(path) => {
-            let file = File::create(path)
-                .map_err(|error| Failure::machine(format!("cannot write {}: {error}", path.display())))?;
+            let file = File::create(path).map_err(|error| {
+                Failure::machine(format!("cannot write {}: {}", path.display(), reason::of(&error)))
+            })?;
             Box::new(file)
         }
     };
-    let output = Output::new(format, stdout, Box::new(io::stderr()));
+    let buffering = match args.buffering {
+        BufferingArg::Line => Buffering::Line,
+        BufferingArg::Full => Buffering::Full,
+        BufferingArg::None => Buffering::None,
+    };
+    let output = Output::new(format, stdout, Box::new(io::stderr())).buffered(buffering);
     let dispatcher = Dispatcher::new(
         object.manifest.clone(),
         output,

@@ -10,6 +10,7 @@
 use crate::backend::{Backend, Error, Result};
 use crate::clock::{Clock, Dialect, strftime};
 use crate::decode::{Context, decode, unsigned};
+use crate::linux::reason;
 use crate::maps;
 use crate::output::{Message, Output};
 use crate::symbols::Symbols;
@@ -157,7 +158,8 @@ impl Dispatcher {
                 self.print_map(idx, None, 1, Cause::End, backend)?;
             }
         }
-        self.flush()
+        let ended = if self.closed { Ok(()) } else { self.output.end() };
+        self.survive(ended)
     }
 
     /// The id of the action that a record asks for.
@@ -336,7 +338,9 @@ impl Dispatcher {
                 self.exit.get_or_insert(0);
                 Ok(())
             }
-            Err(error) => Err(Error::new(format!("cannot write the script's output: {error}"))),
+            Err(error) => {
+                Err(Error::new(format!("cannot write the script's output: {}", reason::of(&error))))
+            }
             Ok(()) => Ok(()),
         }
     }

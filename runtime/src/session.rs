@@ -16,6 +16,8 @@ use events::{Event, Events};
 use lang::attach::Point;
 use lang::hir::MissingProbes;
 use lang::probes::ProbeKind;
+use std::fmt;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -146,14 +148,14 @@ impl Session<'_> {
             0 => String::new(),
             n => format!(" and {n} more"),
         };
-        eprintln!("attaching {}{others} by {}", first.name(), plan.method);
+        say(format_args!("attaching {}{others} by {}", first.name(), plan.method));
     }
 
     /// What the configuration says about a probe that cannot be attached.
     fn judge(&self, error: Error) -> Result<Error> {
         match self.object.manifest.config.missing_probes {
             MissingProbes::Error => return Err(error),
-            MissingProbes::Warn => eprintln!("WARNING: {error}"),
+            MissingProbes::Warn => say(format_args!("WARNING: {error}")),
             MissingProbes::Ignore => {}
         }
         Ok(error)
@@ -172,7 +174,7 @@ impl Session<'_> {
             return;
         }
         if let Err(error) = privileges::give_up_unneeded() {
-            eprintln!("WARNING: {error}");
+            say(format_args!("WARNING: {error}"));
         }
     }
 
@@ -240,14 +242,22 @@ impl Session<'_> {
     }
 }
 
+/// A line on stderr. When that is gone nothing can be said, which is no reason to end.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 fn take_signals() -> Result<Signals> {
     let signals = Signals::take(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]);
     signals.map_err(|errno| Error::new(format!("cannot watch for Ctrl-C: {errno}")))
 }
 
 fn watch_process(pid: u32) -> Result<OwnedFd> {
-    process::open_pidfd(pid).map_err(|errno| match errno.code {
-        libc::ESRCH | libc::EINVAL => Error::new(format!("there is no process {pid}")),
+    process::open_pidfd(pid).map_err(|errno| match (errno.code, process::leader_of(pid)) {
+        (_, Some(leader)) if leader != pid => {
+            Error::new(format!("{pid} is a thread of the process {leader}")).hint(format!("use -p {leader}"))
+        }
+        (libc::ESRCH | libc::EINVAL, _) => Error::new(format!("there is no process {pid}")),
         _ => Error::new(format!("cannot watch the process {pid}: {errno}")),
     })
 }
