@@ -21,11 +21,13 @@ pub fn build(args: &BuildArgs) -> Result<u8, Failure> {
     let options = sema::Options { assume: true, ..options(&args.script, &script, None) };
     let program = script.analyze(&options, &host)?;
     let target = target(&args.kernel)?;
-    let failed = |diagnostics: Vec<Diagnostic>| script.report(&diagnostics).err().unwrap_or(Failure::Script);
     match args.emit {
-        Some(stage) => print(&stage_text(stage, &program, &target).map_err(failed)?),
+        Some(stage) => match stage_text(stage, &program, &target) {
+            Ok(text) => print(&text),
+            Err(diagnostics) => script.report(&diagnostics).map(|()| 1),
+        },
         None => {
-            let object = codegen::compile(&program, &target).map_err(failed)?;
+            let object = script.compile(&program, &target)?;
             let path = args.output.as_ref().expect("clap requires -o without --emit");
             std::fs::write(path, object.elf).map_err(|error| {
                 Failure::machine(format!("cannot write {}: {}", path.display(), reason::of(&error)))

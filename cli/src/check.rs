@@ -14,8 +14,5 @@ pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     let script = Script::read(&args.script)?;
     let options = sema::Options { assume: true, ..options(&args.script, &script, None) };
     let Some(program) = script.examine(&options, &LinuxHost::for_checking())? else { return Ok(0) };
-    match codegen::compile(&program, &host_target()) {
-        Ok(_) => Ok(0),
-        Err(diagnostics) => script.report(&diagnostics).map(|()| 1),
-    }
+    script.compile(&program, &host_target()).map(|_| 0)
 }

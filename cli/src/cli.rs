@@ -152,9 +152,21 @@ pub struct TraceArgs {
 /// `kscope repl`
 #[derive(Debug, Args)]
 pub struct ReplArgs {
+    /// Every entry's session; the command of -c is started for each one.
+    #[command(flatten)]
+    pub session: SessionArgs,
+
     /// Allow an action that changes the machine
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
     pub allow: Vec<AllowArg>,
+
+    /// Allow every action that changes the machine
+    #[arg(long = "unsafe")]
+    pub allow_all: bool,
+
+    /// Do not print warnings about entries
+    #[arg(long)]
+    pub no_warnings: bool,
 }
 
 /// `kscope check`

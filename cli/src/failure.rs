@@ -4,7 +4,6 @@ use crate::terminal;
 use lang::{Diagnostic, Sources};
 use runtime::linux::reason;
 use std::io;
-use std::process::ExitCode;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -31,17 +30,17 @@ impl Failure {
     }
 
     /// Prints the message on stderr and gives the exit code.
-    pub fn report(self) -> ExitCode {
+    pub fn report(self) -> u8 {
         match self {
-            Failure::Script => ExitCode::from(1),
-            Failure::Unavailable => ExitCode::from(2),
-            Failure::ClosedPipe => ExitCode::SUCCESS,
+            Failure::Script => 1,
+            Failure::Unavailable => 2,
+            Failure::ClosedPipe => 0,
             Failure::Machine { message, hint } => {
                 terminal::error(&message);
                 if let Some(hint) = hint {
                     terminal::hint(&hint);
                 }
-                ExitCode::from(2)
+                2
             }
         }
     }

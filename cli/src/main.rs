@@ -18,6 +18,7 @@ mod unsupported;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use failure::Failure;
 use std::process::ExitCode;
 
 /// `sysexits.h`'s "internal software error".
@@ -35,10 +36,7 @@ fn main() -> ExitCode {
         Some(Command::List(args)) => list::list(args.pattern.as_deref(), args.verbose),
         Some(Command::Info) => info::info(),
     };
-    match outcome {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => failure.report(),
-    }
+    ExitCode::from(outcome.unwrap_or_else(Failure::report))
 }
 
 /// A panic is our bug: says so in one line, with what a report needs, and exits with 70.

@@ -3,6 +3,7 @@
 use crate::cli::{AllowArg, ScriptArgs};
 use crate::failure::Failure;
 use crate::terminal;
+use codegen::{Object, Target};
 use lang::diagnostic::Fault;
 use lang::host::Host;
 use lang::parse::Parsed;
@@ -35,6 +36,12 @@ impl Script {
         Ok(Script { sources: Sources(vec![source]), params, warnings: !args.no_warnings })
     }
 
+    /// A script that was typed.
+    pub fn of_text(text: String, warnings: bool) -> Script {
+        let source = Source { name: "stdin".to_owned(), text };
+        Script { sources: Sources(vec![source]), params: Vec::new(), warnings }
+    }
+
     /// Parses it; syntax errors are printed.
     pub fn parse(&self) -> Result<ast::Script, Failure> {
         let Parsed { script, diagnostics } = lang::parse::parse(&self.sources.get(FileId(0)).text, FileId(0));
@@ -57,6 +64,14 @@ impl Script {
         let (program, diagnostics) = sema::analyze(&script, &self.sources, options, host);
         self.report(&diagnostics)?;
         Ok(program)
+    }
+
+    /// Compiles what [`Script::analyze`] gave; errors are printed.
+    pub fn compile(&self, program: &hir::Program, target: &Target) -> Result<Object, Failure> {
+        codegen::compile(program, target).map_err(|diagnostics| {
+            // Compilation failed, so at least one of them is an error.
+            self.report(&diagnostics).err().unwrap_or(Failure::Script)
+        })
     }
 
     /// Prints diagnostics on stderr; fails when one of them is an error.
@@ -85,6 +100,7 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
         environment: environment(),
         allow: allow(&args.allow, args.allow_all),
         assume: false,
+        known: sema::KnownMaps::default(),
     }
 }
 

@@ -10,7 +10,7 @@
 //! * A map value's null check stands right before its first use.
 //! * A variable offset is bounded by a comparison of the very value that is added to the pointer.
 //! * Aggregations are updated by plain loads and stores only where nothing that updates the same
-//!   map can come between ([`nesting`]); everywhere else by atomic additions.
+//!   map can come between (`nesting`); everywhere else by atomic additions.
 
 mod aggregate;
 mod arith;
@@ -18,6 +18,7 @@ mod builder;
 mod builtins;
 mod context;
 mod expr;
+mod keys;
 mod maps;
 mod memory;
 mod nesting;
@@ -37,7 +38,7 @@ use builder::{Builder, Variable};
 use lang::hir::{self, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
-use lang::ty::Ty;
+use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
@@ -139,6 +140,17 @@ impl<'a> Context<'a> {
         self.accesses.push(access.clone());
         self.access_ids.insert(access, id);
         id
+    }
+
+    /// The member of `size` bytes that holds a task's name, and its offset, where the kernel's
+    /// types are known.
+    fn task_name(&self, size: u32) -> Option<((StructId, u32), u32)> {
+        let types = &self.program.types;
+        let is_task = |it: &StructDef| it.name == "task_struct" && matches!(it.origin, Origin::Btf { .. });
+        let id = types.structs.iter().position(is_task)?;
+        let fields = types.structs[id].fields.as_ref()?;
+        let idx = fields.iter().position(|it| it.name == "comm" && self.size_of(&it.ty) == size)?;
+        Some(((StructId(id as u32), idx as u32), fields[idx].offset))
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>) {

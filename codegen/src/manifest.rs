@@ -79,6 +79,9 @@ pub enum Storage {
     Keyed {
         /// The kernel map's symbol.
         map: String,
+        /// Where the keys are long strings: the kernel map for those that fit its keys with their
+        /// NUL. The keys of both are the same values.
+        short: Option<String>,
         /// Whether each CPU has its own value.
         per_cpu: bool,
     },

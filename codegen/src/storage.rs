@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | scalar value | `.bss`: the value and behind it a byte that is 1 once it was written |
 //! | scalar aggregation | per-CPU array of one entry: the words and a u64 that is 1 once written |
-//! | keyed value | hash |
+//! | keyed value | hash; of long strings two: one with small keys for those that are short |
 //! | keyed aggregation | per-CPU hash; all buckets of a histogram in one value |
 
 use crate::ir::{Globals, KernelMap, KernelMapKind, Map};
@@ -26,6 +26,8 @@ const READ_ONLY_PROGRAM: u32 = 0x80;
 const MAPPABLE: u32 = 0x400;
 /// Per-CPU maps with more bytes than this for each CPU are not allocated in advance.
 const PREALLOCATED_LIMIT: u64 = 1 << 20;
+/// Bytes of the keys of kernel maps for short strings.
+pub const SHORT_KEY: u32 = 64;
 /// What the kernel keeps of a map's name.
 const NAME_LIMIT: usize = 15;
 
@@ -77,6 +79,8 @@ pub enum Place {
     Keyed {
         /// Which one.
         map: Map,
+        /// Where the keys are long strings: the one for strings that fit [`SHORT_KEY`].
+        short: Option<Map>,
         /// Whether each CPU has its own value.
         per_cpu: bool,
     },
@@ -125,7 +129,9 @@ impl Plan {
         match self.entries[map.0 as usize].place {
             Place::Global { offset, set } => Storage::Global { offset, set },
             Place::PerCpuScalar(map) => Storage::PerCpuScalar { map: name(map) },
-            Place::Keyed { map, per_cpu } => Storage::Keyed { map: name(map), per_cpu },
+            Place::Keyed { map, short, per_cpu } => {
+                Storage::Keyed { map: name(map), short: short.map(name), per_cpu }
+            }
         }
     }
 
@@ -165,7 +171,7 @@ impl Planner<'_> {
             (MapKind::Lpm, _) => KernelMapKind::LpmTrie,
         };
         let kernel_map = KernelMap {
-            name: symbol(idx, &map.name),
+            name: symbol('m', idx, &map.name),
             kind,
             key_size: size_of(key, &self.program.types),
             value_size,
@@ -173,13 +179,19 @@ impl Planner<'_> {
             flags: self.allocation(kind, map.max_entries, value_size),
             script: Some(hir::MapId(idx as u32)),
         };
-        let full = Some(self.bss.take(8, 8));
-        Entry { place: Place::Keyed { map: push(&mut self.maps, kernel_map), per_cpu }, full }
+        // An LRU map decides over all its keys which one goes.
+        let lru = matches!(map.kind, MapKind::LruHash | MapKind::PerCpuLruHash);
+        let short = (matches!(key, Ty::Str(_)) && kernel_map.key_size > SHORT_KEY && !lru).then(|| {
+            let name = symbol('s', idx, &map.name);
+            push(&mut self.maps, KernelMap { name, key_size: SHORT_KEY, ..kernel_map.clone() })
+        });
+        let map = push(&mut self.maps, kernel_map);
+        Entry { place: Place::Keyed { map, short, per_cpu }, full: Some(self.bss.take(8, 8)) }
     }
 
     fn scalar(&mut self, idx: usize, map: &hir::Map, value_size: u32) -> Place {
         if map.agg().is_some() {
-            let name = symbol(idx, &map.name);
+            let name = symbol('m', idx, &map.name);
             let kernel_map = KernelMap {
                 name,
                 kind: KernelMapKind::PerCpuArray,
@@ -228,9 +240,9 @@ impl Region {
 }
 
 /// A symbol of a script map, unique by its index within what the kernel keeps of it.
-fn symbol(idx: usize, name: &str) -> String {
+fn symbol(letter: char, idx: usize, name: &str) -> String {
     let letters = name.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '_');
-    let mut symbol: String = format!("m{idx}_").chars().chain(letters).collect();
+    let mut symbol: String = format!("{letter}{idx}_").chars().chain(letters).collect();
     symbol.truncate(NAME_LIMIT);
     symbol
 }
@@ -307,7 +319,7 @@ mod tests {
             (13, "@a_very_long_map_name2", "m13_a_very_long"),
         ];
         for (idx, name, expected) in cases {
-            assert_eq!(symbol(idx, name), expected);
+            assert_eq!(symbol('m', idx, name), expected);
         }
     }
 

@@ -399,7 +399,7 @@ pub enum ExprKind {
         prefix: bool,
     },
     /// A builtin's value. Arguments by builtin: `str` (pointer, length limit or none),
-    /// `ksym usym kptr uptr strftime` (scalar), `ntop` (family or none, then an integer or an
+    /// `ksym usym kptr uptr strftime` (scalar), `len` (stack), `ntop` (family or none, then an integer or an
     /// array place), `nsecs` (see [`Clock`] as a `Const`), `join` (pointer to pointers to
     /// strings, giving a buffer), others none.
     Builtin(Builtin, Vec<Expr>),

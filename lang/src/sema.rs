@@ -58,6 +58,28 @@ pub struct Options {
     /// Takes what the host cannot tell as the script has it, with a warning instead of an error: for
     /// scripts that are checked, or built, on another machine than they run on.
     pub assume: bool,
+    /// Maps that hold something before the script runs.
+    pub known: KnownMaps,
+}
+
+/// Maps that hold something before the script runs, as at a prompt: the script may read them without
+/// giving them a value, and may not use them as anything else.
+#[derive(Clone, Debug, Default)]
+pub struct KnownMaps {
+    /// Of a program that was typed before.
+    pub maps: Vec<hir::Map>,
+    /// The types that they name. A program that knows these maps has this table as the beginning of
+    /// its own, so what was known stays right when that table takes this one's place.
+    pub types: TypeTable,
+}
+
+impl KnownMaps {
+    /// Takes note of the maps of a program that was typed knowing these.
+    pub fn learn(&mut self, program: &hir::Program) {
+        self.maps.retain(|known| program.maps.iter().all(|it| it.name != known.name));
+        self.maps.extend(program.maps.iter().cloned());
+        self.types = program.types.clone();
+    }
 }
 
 /// What a script may do beyond observing.
@@ -106,7 +128,7 @@ struct Context<'a> {
     kernel_types: HashMap<(TypeKind, String), Option<Ty>>,
     /// Answers of [`Host::enumerator`].
     enumerators: HashMap<String, Option<(Ty, i64)>>,
-    maps: maps::Maps,
+    maps: maps::Maps<'a>,
     /// Types of variables, by probe and by the place of the declaration.
     variables: BTreeMap<(usize, Span), infer::Slot>,
     /// Where uint64 met negative values, and in which map or variable: told once types stand still.
@@ -128,10 +150,10 @@ impl<'a> Context<'a> {
             options,
             host,
             config: hir::Config::default(),
-            types: TypeTable::default(),
+            types: options.known.types.clone(),
             kernel_types: HashMap::new(),
             enumerators: HashMap::new(),
-            maps: maps::Maps::default(),
+            maps: maps::Maps::new(&options.known.maps),
             variables: BTreeMap::new(),
             lost_sign: BTreeMap::new(),
             actions: Vec::new(),
@@ -146,12 +168,14 @@ impl<'a> Context<'a> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Gives variables that a bare `let` declares and nothing assigns a type; whether there was one.
+    /// Makes integers of variables that a bare `let` declares and nothing assigns, and of maps that
+    /// are only assigned from themselves (`@x = @x + 1`); whether there was one.
     fn settle_unassigned(&mut self) -> bool {
-        let unassigned: Vec<_> = match self.unseen || has_errors(&self.diagnostics) {
-            true => Vec::new(),
-            false => self.variables.values_mut().filter(|it| *it.ty() == Ty::Error).collect(),
-        };
+        if self.unseen || has_errors(&self.diagnostics) {
+            return false;
+        }
+        let slots = self.variables.values_mut().chain(self.maps.assigned_values());
+        let unassigned: Vec<_> = slots.filter(|it| *it.ty() == Ty::Error).collect();
         let any = !unassigned.is_empty();
         unassigned.into_iter().for_each(|it| it.known = infer::Known::ty(Ty::I64));
         any
@@ -202,7 +226,7 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
         let typed = probes.iter().enumerate().map(|(idx, probe)| stmts::probe(cx, idx, probe)).collect();
         round += 1;
         if !cx.changed && !cx.settle_unassigned() {
-            cx.maps.report_untyped(cx.unseen, &mut cx.diagnostics);
+            cx.maps.report_untyped(&mut cx.diagnostics);
             cx.report_lost_signs();
             return typed;
         }

@@ -31,6 +31,8 @@ pub struct Dispatcher {
     machine: Machine,
     reported: Reported,
     exit: Option<u8>,
+    /// An `exit` came: what probes sent behind it is dropped, but not what `end` sends.
+    leaving: bool,
     /// The script's output has no reader any more.
     closed: bool,
 }
@@ -69,7 +71,7 @@ impl Dispatcher {
         let output = output.with_trailer(&manifest.config.str_trunc_trailer);
         let reported = Reported { lost: 0, full: vec![0; manifest.maps.len()] };
         let machine = Machine { symbols, clock };
-        Dispatcher { manifest, layouts, output, machine, reported, exit: None, closed: false }
+        Dispatcher { manifest, layouts, output, machine, reported, exit: None, leaving: false, closed: false }
     }
 
     /// The exit code, once the script called `exit`.
@@ -95,7 +97,7 @@ impl Dispatcher {
         // everything behind that one, waits until all records are out.
         let mut waiting: Vec<Vec<u8>> = Vec::new();
         backend.drain(&mut |record| {
-            if outcome.is_err() {
+            if outcome.is_err() || self.leaving {
                 return;
             }
             outcome = self.action(record).and_then(|id| {
@@ -108,6 +110,9 @@ impl Dispatcher {
         })?;
         outcome?;
         for record in waiting {
+            if self.leaving {
+                break;
+            }
             let id = self.action(&record)?;
             if self.needs_backend(id) {
                 self.act_on_map(id, &record, backend)?;
@@ -146,8 +151,10 @@ impl Dispatcher {
         self.flush()
     }
 
-    /// The end of the run: the last records, losses, then all maps as the configuration says.
+    /// The end of the run: what the `end` programs sent, losses, then all maps as the configuration
+    /// says. What was sent before those programs ran has been drained.
     pub fn finish(&mut self, backend: &mut dyn Backend) -> Result<()> {
+        self.leaving = false;
         self.drain(backend)?;
         self.report_losses(backend)?;
         self.print(&Message::End)?;
@@ -198,6 +205,7 @@ impl Dispatcher {
         if let ActionKind::Exit = self.manifest.actions[id].kind {
             let code = self.arguments(id, record).first().map_or(0, Value::bits);
             self.exit.get_or_insert(code as u8);
+            self.leaving = true;
             return Ok(());
         }
         if self.closed {

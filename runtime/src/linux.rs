@@ -144,6 +144,10 @@ impl Backend for LinuxBackend {
         self.map(map)?.update(key, value).map_err(|errno| access_error("change", map, errno))
     }
 
+    fn restore(&mut self, map: &str, (key, values): &Entry) -> Result<()> {
+        self.map(map)?.restore(key, values).map_err(|errno| access_error("change", map, errno))
+    }
+
     fn delete(&mut self, map: &str, key: &[u8]) -> Result<()> {
         self.map(map)?.delete(key).map_err(|errno| access_error("change", map, errno))
     }

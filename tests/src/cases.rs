@@ -155,10 +155,11 @@ fn session(
 
 /// A writer whose text can be read afterwards.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
+pub struct Shared(Rc<RefCell<Vec<u8>>>);
 
 impl Shared {
-    fn text(&self) -> String {
+    /// What was written.
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.borrow()).into_owned()
     }
 }
@@ -175,7 +176,7 @@ impl Write for Shared {
 }
 
 /// Names of the mini-kernel's functions, and of two functions of every process.
-struct FixtureSymbols;
+pub struct FixtureSymbols;
 
 impl Symbols for FixtureSymbols {
     fn kernel(&mut self, address: u64) -> Option<Symbol> {
@@ -194,7 +195,7 @@ impl Symbols for FixtureSymbols {
 }
 
 /// The machine was booted on 2026-01-01, and it is noon of 2026-11-20, in UTC.
-struct FixtureClock;
+pub struct FixtureClock;
 
 /// 2026-01-01 00:00:00 UTC in nanoseconds since 1970.
 const BOOTED: i64 = 1_767_225_600_000_000_000;

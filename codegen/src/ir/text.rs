@@ -18,7 +18,7 @@
 //!     branch eq v4, v5, b1, b2(v4)
 //! ```
 //!
-//! [`parse`] reads the same form back; only the spans are lost.
+//! [`parse()`] reads the same form back; only the spans are lost.
 
 mod parse;
 
@@ -273,6 +273,7 @@ names! { type_name, TYPES, Type,
     "ctx" = Type::Ptr(Region::Ctx) => Type::Ptr(Region::Ctx);
     "packet" = Type::Ptr(Region::Packet) => Type::Ptr(Region::Packet);
     "packet_end" = Type::Ptr(Region::PacketEnd) => Type::Ptr(Region::PacketEnd);
+    "kernel" = Type::Ptr(Region::Kernel) => Type::Ptr(Region::Kernel);
 }
 
 names! { binary_name, BINARIES, BinOp,

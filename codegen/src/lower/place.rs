@@ -263,7 +263,8 @@ impl Body<'_, '_> {
         self.cx.program.types.struct_def(id).fields.as_ref()?.get(idx as usize)
     }
 
-    fn core(&mut self, path: &[(StructId, u32)], kind: CoreKind, value: u32) -> Value {
+    /// What a CO-RE access computes, `value` on the kernel that the types came from.
+    pub fn core(&mut self, path: &[(StructId, u32)], kind: CoreKind, value: u32) -> Value {
         let access = self.cx.access(CoreAccess { path: path.to_vec(), kind, value });
         self.b.op(Op::FieldOffset(access))
     }

@@ -37,15 +37,15 @@ pub fn is_privileged() -> bool {
 /// The error for a process that may not.
 pub fn missing() -> Error {
     const NEED: &str = "tracing needs root, or the capabilities CAP_BPF and CAP_PERFMON";
+    const OUTSIDE: &str = "run it outside of the container, as root";
     const HINT: &str = "run it with sudo; with those two alone, tracepoints also need CAP_SYS_ADMIN \
         (CAP_DAC_READ_SEARCH where tracefs is mounted), names of kernel functions CAP_SYSLOG, xdp CAP_NET_ADMIN";
-    let lacking = lacks(capabilities::effective().unwrap_or_default());
-    let message = match lacking.as_slice() {
-        [] => format!("{NEED}, in the machine's own user namespace (this is another, such as a container's)"),
-        [only] => format!("{NEED}: this process lacks {only}"),
-        _ => NEED.to_owned(),
-    };
-    Error::new(message).hint(HINT)
+    match lacks(capabilities::effective().unwrap_or_default()).as_slice() {
+        [] => Error::new(format!("{NEED}, in the machine's own user namespace: this is another one"))
+            .hint(OUTSIDE),
+        [only] => Error::new(format!("{NEED}: this process lacks {only}")).hint(HINT),
+        _ => Error::new(NEED).hint(HINT),
+    }
 }
 
 /// Gives up, for good, every capability that a run does not need once it is attached. What was

@@ -63,11 +63,12 @@ impl Selector<'_> {
     }
 
     pub(super) fn store(&mut self, width: u8, ptr: Value, offset: i32, value: Value) {
-        // Older kernels refuse to store an immediate to the context.
-        let context = self.function.ty(ptr) == Type::Ptr(Region::Ctx);
+        // Older kernels refuse to store an immediate to the context. Below v4 we do as LLVM: its
+        // disassemblers before 18 do not know the instruction.
+        let from_register = self.isa < Isa::V4 || self.function.ty(ptr) == Type::Ptr(Region::Ctx);
         let src = match self.constant(value) {
-            Some(number) if !context && width < 8 => Source::Imm(number as i32),
-            Some(_) if context => Source::Reg(self.reg(value)),
+            Some(_) if from_register => Source::Reg(self.reg(value)),
+            Some(number) if width < 8 => Source::Imm(number as i32),
             _ => self.source(value),
         };
         let (base, off) = self.address(ptr, offset);

@@ -73,6 +73,34 @@ impl Drop for Signals {
     }
 }
 
+/// While it lives, Ctrl-C does nothing to this process unless [`Signals`] take it. Programs that are
+/// started meanwhile are interrupted as usual.
+pub struct Uninterrupted {
+    before: libc::sigaction,
+}
+
+impl Uninterrupted {
+    /// From now on.
+    pub fn begin() -> SysResult<Self> {
+        extern "C" fn nothing(_: libc::c_int) {}
+        // SAFETY: all-zero bytes are a valid sigaction.
+        let (mut action, mut before) = unsafe { std::mem::zeroed::<(libc::sigaction, libc::sigaction)>() };
+        // A handler, because it ends with exec; an ignored signal would stay ignored.
+        action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+        action.sa_flags = libc::SA_RESTART;
+        // SAFETY: the handler does nothing, and both structures outlive the call.
+        checked("sigaction", unsafe { libc::sigaction(libc::SIGINT, &action, &mut before) }.into())?;
+        Ok(Uninterrupted { before })
+    }
+}
+
+impl Drop for Uninterrupted {
+    fn drop(&mut self) {
+        // SAFETY: `before` is what the kernel gave.
+        unsafe { libc::sigaction(libc::SIGINT, &self.before, std::ptr::null_mut()) };
+    }
+}
+
 /// A child process of ours.
 pub struct Child {
     pid: u32,

@@ -1,10 +1,12 @@
 //! All cases, by subject.
 
+mod documents;
 mod errors;
 mod language;
 mod lifecycle;
 mod network;
 mod objects;
+mod repl;
 mod tracing;
 
 use crate::harness::Case;
@@ -13,8 +15,17 @@ pub use objects::SCRIPT as OBJECT_SCRIPT;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [tracing::CASES, language::CASES, lifecycle::CASES, errors::CASES, network::CASES, objects::CASES]
-        .into_iter()
-        .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
-        .collect()
+    [
+        tracing::CASES,
+        language::CASES,
+        lifecycle::CASES,
+        errors::CASES,
+        network::CASES,
+        objects::CASES,
+        repl::CASES,
+        documents::CASES,
+    ]
+    .into_iter()
+    .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
+    .collect()
 }
