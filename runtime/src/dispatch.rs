@@ -12,6 +12,7 @@ mod failures;
 use crate::backend::{Backend, Error, Result};
 use crate::clock::{Clock, Dialect, strftime};
 use crate::decode::{Context, decode, unsigned};
+use crate::linux::reason;
 use crate::maps;
 use crate::output::{Message, Output};
 use crate::symbols::Symbols;
@@ -182,7 +183,8 @@ impl Dispatcher {
                 self.print_map(idx, None, 1, Cause::End, backend)?;
             }
         }
-        self.flush()
+        let ended = if self.closed { Ok(()) } else { self.output.end() };
+        self.survive(ended)
     }
 
     /// The id of the action that a record asks for, or behind all of them of a failure.
@@ -365,7 +367,9 @@ impl Dispatcher {
                 self.exit.get_or_insert(0);
                 Ok(())
             }
-            Err(error) => Err(Error::new(format!("cannot write the script's output: {error}"))),
+            Err(error) => {
+                Err(Error::new(format!("cannot write the script's output: {}", reason::of(&error))))
+            }
             Ok(()) => Ok(()),
         }
     }

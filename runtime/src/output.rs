@@ -77,9 +77,22 @@ pub enum Message<'a> {
     },
 }
 
+/// When script output is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Buffering {
+    /// With the lines of one round of events, at once.
+    #[default]
+    Line,
+    /// When a block is full, and at the end.
+    Full,
+    /// With every message.
+    None,
+}
+
 /// Where messages go.
 pub struct Output {
     format: Format,
+    buffering: Buffering,
     stdout: BufWriter<Box<dyn Write>>,
     stderr: Box<dyn Write>,
     trailer: String,
@@ -94,12 +107,24 @@ impl Output {
     /// Script output to `stdout`, the rest to `stderr`.
     pub fn new(format: Format, stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
         let stdout = BufWriter::with_capacity(BLOCK, stdout);
-        Output { format, stdout, stderr, trailer: "..".to_owned(), scratch: Vec::new() }
+        Output {
+            format,
+            buffering: Buffering::Line,
+            stdout,
+            stderr,
+            trailer: "..".to_owned(),
+            scratch: Vec::new(),
+        }
     }
 
     /// Puts this behind strings that were cut, instead of `..`.
     pub fn with_trailer(self, trailer: &str) -> Self {
         Output { trailer: trailer.to_owned(), ..self }
+    }
+
+    /// Writes at these times instead of [`Buffering::Line`]'s.
+    pub fn buffered(self, buffering: Buffering) -> Self {
+        Output { buffering, ..self }
     }
 
     /// Prints one message. Errors are those of the script's output; a closed pipe is one of them.
@@ -120,11 +145,17 @@ impl Output {
             let _ = self.stderr.write_all(&self.scratch).and_then(|()| self.stderr.flush());
             return Ok(());
         }
-        self.stdout.write_all(&self.scratch)
+        self.stdout.write_all(&self.scratch)?;
+        if self.buffering == Buffering::None { self.stdout.flush() } else { Ok(()) }
     }
 
-    /// Writes out what is buffered.
+    /// Writes out what is buffered, unless only full blocks are to be written.
     pub fn flush(&mut self) -> io::Result<()> {
+        if self.buffering == Buffering::Full { Ok(()) } else { self.stdout.flush() }
+    }
+
+    /// Writes out what is buffered: there will be no more.
+    pub fn end(&mut self) -> io::Result<()> {
         self.stdout.flush()
     }
 

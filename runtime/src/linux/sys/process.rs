@@ -13,6 +13,12 @@ pub fn open_pidfd(pid: u32) -> SysResult<OwnedFd> {
     owned("pidfd_open", unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
+/// The process that a thread belongs to; a process is its own.
+pub fn leader_of(thread: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
 /// Signals kept from their default action and read from a descriptor instead, until dropped.
 pub struct Signals {
     fd: OwnedFd,
