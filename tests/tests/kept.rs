@@ -181,6 +181,6 @@ fn declarations_can_change() {
     prompt.enter(
         "let @m = hash(8); let @k = hash(1); begin { @m[2] = 2; @z = len(@k); }",
         &[],
-        "@k now holds 1 of its 2 keys\n@m starts empty: what it held does not fit its new type\n\n@k[1]: 1\n@m[2]: 2\n@z: 1",
+        "@k now holds 1 of its 2 keys\n@m starts empty: what it held does not fit its new type\n@k[1]: 1\n@m[2]: 2\n@z: 1",
     );
 }

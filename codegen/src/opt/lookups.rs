@@ -9,11 +9,14 @@ use crate::ir::flow::{Flow, successors};
 use crate::ir::{Block, Function, Map, Op, Slot, Value};
 use std::collections::{HashMap, HashSet};
 
+/// The look-ups made so far, by map and key.
+type Known = HashMap<(Map, Vec<Part>), Vec<(Place, Value)>>;
+
 /// Replaces repeated look-ups by the first one's result.
 pub fn share(function: &mut Function) -> bool {
     let flow = Flow::new(function);
     let facts = Facts::find(function);
-    let mut known: HashMap<(Map, Vec<Part>), Vec<(Place, Value)>> = HashMap::new();
+    let mut known = Known::new();
     let mut same = HashMap::new();
     for &block in &flow.order {
         for (idx, &inst) in function.block(block).insts.iter().enumerate() {
