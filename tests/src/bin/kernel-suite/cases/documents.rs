@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 pub const CASES: &[Case] = &[
     Case { name: "the README's commands work", needs: &[Need::Program("ip")], run: readme },
     Case { name: "the tutorial's commands work", needs: &[Need::Program("ip")], run: tutorial },
+    Case { name: "the reference's commands work", needs: &[Need::Program("ip")], run: reference },
     Case { name: "the prompt's commands work", needs: &[Need::Program("ip")], run: prompt },
 ];
 
@@ -43,6 +44,10 @@ fn readme() -> Outcome {
 
 fn tutorial() -> Outcome {
     document(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tutorial.md")))
+}
+
+fn reference() -> Outcome {
+    document(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/language.md")))
 }
 
 fn prompt() -> Outcome {
