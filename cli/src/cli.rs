@@ -1,7 +1,11 @@
 //! What was typed: flags and subcommands, nothing interpreted.
 
+use crate::unsupported::UnsupportedArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+
+/// Linux never gives a process a higher number.
+const PID_MAX: i64 = 1 << 22;
 
 /// The three ways to start.
 const USAGE: &str = "kscope [OPTIONS] FILE [PARAMS]...
@@ -28,7 +32,7 @@ this machine are, 70 for a bug in kscope."#;
 #[derive(Debug, Parser)]
 #[command(name = "kscope", version, disable_help_subcommand = true)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, args_override_self = true)]
 pub struct Cli {
     /// What to do instead of running a script.
     #[command(subcommand)]
@@ -77,8 +81,12 @@ pub struct ScriptArgs {
     #[arg(long = "unsafe")]
     pub allow_all: bool,
 
+    /// Also report helper calls that fail while the script runs
+    #[arg(short = 'k', long)]
+    pub warnings: bool,
+
     /// Do not print warnings about the script
-    #[arg(long)]
+    #[arg(long, conflicts_with = "warnings")]
     pub no_warnings: bool,
 
     /// The script's file, `-` for standard input (none with -e), then its parameters $1, $2, …
@@ -97,27 +105,31 @@ pub enum AllowArg {
 #[derive(Debug, Args)]
 pub struct SessionArgs {
     /// Start this command when the probes are attached, and end when it does
-    #[arg(short = 'c', value_name = "COMMAND")]
+    #[arg(short = 'c', long = "cmd", value_name = "COMMAND", allow_hyphen_values = true)]
     pub child: Option<String>,
 
     /// Trace this process, and end when it does
-    #[arg(short = 'p', value_name = "PID")]
+    #[arg(short = 'p', long, value_parser = clap::value_parser!(u32).range(1..=PID_MAX), allow_negative_numbers = true)]
     pub pid: Option<u32>,
 
     /// Write the script's output to a file
-    #[arg(short = 'o', value_name = "FILE")]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
     /// The form of the script's output
     #[arg(short = 'f', value_name = "FORMAT", default_value = "text")]
     pub format: FormatArg,
 
+    /// When the script's output is written
+    #[arg(short = 'B', value_name = "MODE", default_value = "line")]
+    pub buffering: BufferingArg,
+
     /// Do not say how many probes are attached
-    #[arg(short = 'q')]
+    #[arg(short = 'q', long)]
     pub quiet: bool,
 
     /// Say what is attached and how; show whole kernel logs
-    #[arg(short = 'v')]
+    #[arg(short = 'v', long)]
     pub verbose: bool,
 }
 
@@ -128,6 +140,17 @@ pub enum FormatArg {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// When output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BufferingArg {
+    /// A few milliseconds after the event, in whole lines
+    Line,
+    /// When 64 KiB have come together
+    Full,
+    /// Each message by itself
+    None,
 }
 
 /// Running a script.
@@ -141,8 +164,8 @@ pub struct TraceArgs {
     #[command(flatten)]
     pub session: SessionArgs,
 
-    /// List matching probes instead (with -v also their arguments)
-    #[arg(short = 'l')]
+    /// List the probes that match a pattern, or those of a script (with -v also their arguments)
+    #[arg(short = 'l', long)]
     pub list: bool,
 
     /// Compile, show what would be attached, and stop
@@ -152,6 +175,10 @@ pub struct TraceArgs {
     /// Show what this kernel offers
     #[arg(long)]
     pub info: bool,
+
+    /// Flags of bpftrace that are answered with a message.
+    #[command(flatten)]
+    pub unsupported: UnsupportedArgs,
 }
 
 /// `kscope repl`
@@ -169,8 +196,12 @@ pub struct ReplArgs {
     #[arg(long = "unsafe")]
     pub allow_all: bool,
 
+    /// Also report helper calls that fail while an entry runs
+    #[arg(short = 'k', long)]
+    pub warnings: bool,
+
     /// Do not print warnings about entries
-    #[arg(long)]
+    #[arg(long, conflicts_with = "warnings")]
     pub no_warnings: bool,
 }
 

@@ -12,7 +12,9 @@ mod list;
 mod repl;
 mod run;
 mod script;
+mod terminal;
 mod trace;
+mod unsupported;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -47,7 +49,7 @@ fn report_bugs() {
             .map(String::as_str)
             .or_else(|| payload.downcast_ref::<&str>().copied())
             .unwrap_or("panic");
-        eprintln!("kscope: bug in kscope {}{place}: {reason}", env!("CARGO_PKG_VERSION"));
+        terminal::line(&format!("kscope: bug in kscope {}{place}: {reason}", env!("CARGO_PKG_VERSION")));
         std::process::exit(EXIT_BUG);
     }));
 }

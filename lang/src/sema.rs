@@ -55,6 +55,11 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// What the script may do beyond observing.
     pub allow: Allow,
+    /// `-k`: programs report helper calls that fail.
+    pub report_failures: bool,
+    /// Takes what the host cannot tell as the script has it, with a warning instead of an error: for
+    /// scripts that are checked, or built, on another machine than they run on.
+    pub assume: bool,
     /// Maps that hold something before the script runs.
     pub known: KnownMaps,
 }
@@ -86,7 +91,8 @@ pub struct Allow {
     pub verdict: bool,
 }
 
-/// Types a script. The program is there exactly when no diagnostic is an error.
+/// Types a script. The program is there exactly when no diagnostic is an error; with
+/// [`Options::assume`] it is also missing where a warning says that something was not looked at.
 pub fn analyze(
     script: &ast::Script,
     sources: &Sources,
@@ -100,7 +106,7 @@ pub fn analyze(
     let items = std::mem::take(&mut cx.diagnostics);
     let probes = infer_all(&mut cx, &probes);
     let diagnostics = in_order(items, cx.diagnostics);
-    if has_errors(&diagnostics) {
+    if has_errors(&diagnostics) || cx.unseen {
         return (None, diagnostics);
     }
     let program = hir::Program {
@@ -136,6 +142,8 @@ struct Context<'a> {
     diagnostics: Vec<Diagnostic>,
     /// Whether this round widened a type.
     changed: bool,
+    /// Whether something was assumed that has no type: [`Ty::Error`] then is no error.
+    unseen: bool,
 }
 
 impl<'a> Context<'a> {
@@ -154,6 +162,7 @@ impl<'a> Context<'a> {
             sent: HashMap::new(),
             diagnostics: Vec::new(),
             changed: false,
+            unseen: false,
         }
     }
 
@@ -164,7 +173,7 @@ impl<'a> Context<'a> {
     /// Makes integers of variables that a bare `let` declares and nothing assigns, and of maps that
     /// are only assigned from themselves (`@x = @x + 1`); whether there was one.
     fn settle_unassigned(&mut self) -> bool {
-        if has_errors(&self.diagnostics) {
+        if self.unseen || has_errors(&self.diagnostics) {
             return false;
         }
         let slots = self.variables.values_mut().chain(self.maps.assigned_values());

@@ -220,6 +220,11 @@ impl<'a> Body<'_, 'a> {
         if self.probe.signature.is_none() {
             let name = self.probe.points[0].name();
             let diagnostic = match self.cx.host.has_btf() {
+                _ if self.cx.options.assume => {
+                    self.cx.unseen = true;
+                    Diagnostic::warning(span, format!("the arguments of `{name}` are not checked"))
+                        .hint("this machine does not describe them")
+                }
                 true => {
                     Diagnostic::error(span, format!("the kernel does not describe the arguments of `{name}`"))
                 }

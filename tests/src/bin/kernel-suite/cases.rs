@@ -4,6 +4,7 @@ mod documents;
 mod errors;
 mod language;
 mod lifecycle;
+mod losses;
 mod network;
 mod objects;
 mod repl;
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Case> {
         tracing::CASES,
         language::CASES,
         lifecycle::CASES,
+        losses::CASES,
         errors::CASES,
         network::CASES,
         objects::CASES,
