@@ -1,17 +1,20 @@
 //! All cases, by subject.
 
+mod commandline;
 mod documents;
 mod errors;
 mod language;
 mod lifecycle;
 mod network;
 mod objects;
+mod privileges;
 mod repl;
 mod tracing;
 
 use crate::harness::Case;
 
 pub use objects::SCRIPT as OBJECT_SCRIPT;
+pub use privileges::print_mine as print_privileges;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
@@ -24,6 +27,8 @@ pub fn all() -> Vec<Case> {
         objects::CASES,
         repl::CASES,
         documents::CASES,
+        commandline::CASES,
+        privileges::CASES,
     ]
     .into_iter()
     .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
