@@ -24,6 +24,8 @@ pub enum Command {
     Repl(ReplArgs),
     /// Say what is wrong with a script without running it; needs no root
     Check(CheckArgs),
+    /// Lay scripts out in one form; needs no root
+    Fmt(FmtArgs),
     /// Compile a script to an eBPF object, or print one of the compiler's stages
     Build(BuildArgs),
     /// Run an object that `kscope build` made
@@ -140,6 +142,18 @@ pub struct CheckArgs {
     /// The script.
     #[command(flatten)]
     pub script: ScriptArgs,
+}
+
+/// `kscope fmt`
+#[derive(Debug, Args)]
+pub struct FmtArgs {
+    /// Change nothing: print the names of files that would change, and exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+
+    /// Scripts to rewrite; `-` or none: from standard input to standard output
+    #[arg(value_name = "FILE")]
+    pub files: Vec<String>,
 }
 
 /// `kscope build`

@@ -50,21 +50,26 @@ impl Script {
 
     /// Prints diagnostics on stderr; fails when one of them is an error.
     pub fn report(&self, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
-        let mut stderr = std::io::stderr().lock();
-        for it in diagnostics {
-            if self.warnings || it.severity == lang::Severity::Error {
-                // Nothing can be said when stderr itself is gone.
-                let _ = stderr.write_all(diagnostic::render(it, &self.sources).as_bytes());
-            }
+        report(diagnostics, &self.sources, self.warnings)
+    }
+}
+
+/// Prints diagnostics on stderr, errors only without `warnings`; fails when one of them is an error.
+pub fn report(diagnostics: &[Diagnostic], sources: &Sources, warnings: bool) -> Result<(), Failure> {
+    let mut stderr = std::io::stderr().lock();
+    for it in diagnostics {
+        if warnings || it.severity == lang::Severity::Error {
+            // Nothing can be said when stderr itself is gone.
+            let _ = stderr.write_all(diagnostic::render(it, sources).as_bytes());
         }
-        let errors = || diagnostics.iter().filter(|it| it.severity == lang::Severity::Error);
-        if errors().any(|it| it.fault == Fault::Script) {
-            Err(Failure::Script)
-        } else if diagnostic::has_errors(diagnostics) {
-            Err(Failure::Unavailable)
-        } else {
-            Ok(())
-        }
+    }
+    let errors = || diagnostics.iter().filter(|it| it.severity == lang::Severity::Error);
+    if errors().any(|it| it.fault == Fault::Script) {
+        Err(Failure::Script)
+    } else if diagnostic::has_errors(diagnostics) {
+        Err(Failure::Unavailable)
+    } else {
+        Ok(())
     }
 }
 
@@ -98,7 +103,8 @@ pub fn environment() -> Vec<(String, String)> {
     settings
 }
 
-fn read_file(path: &str) -> Result<Source, Failure> {
+/// The text of a file, or of standard input (`-`).
+pub fn read_file(path: &str) -> Result<Source, Failure> {
     let mut bytes = Vec::new();
     if path == "-" {
         std::io::stdin().read_to_end(&mut bytes)?;

@@ -43,7 +43,6 @@ pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
     let mut pieces = piece::pieces(text);
     shape::shape(text, &parsed.script, &mut pieces);
     let formatted = layout::lay_out(&piece::without_dropped(pieces));
-    if !meaning::is_same(text, &formatted) { std::fs::write("/tmp/fmtpeer/b", text).unwrap(); std::fs::write("/tmp/fmtpeer/a", &formatted).unwrap(); meaning::dump(text,"/tmp/fmtpeer/db"); meaning::dump(&formatted, "/tmp/fmtpeer/da"); }
     assert!(meaning::is_same(text, &formatted), "formatting changed the script's meaning");
     Ok(formatted)
 }

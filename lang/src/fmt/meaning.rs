@@ -42,4 +42,3 @@ fn comments(text: &str) -> Vec<&str> {
         .flat_map(|it| it.text(text).lines().map(str::trim))
         .collect()
 }
-pub(super) fn dump(t: &str, p: &str) { std::fs::write(p, format!("{}\n{:#?}\n{:#?}", tree(t), tokens(t), comments(t))).unwrap() }

@@ -170,23 +170,23 @@ fn wrong_scripts_are_refused() {
 
 #[test]
 fn soup_is_stable() {
-    let scripts = (0..1500).map(soup::script).filter(|it| format(it).is_ok());
+    let scripts = (0..400).map(soup::script).filter(|it| format(it).is_ok());
     let parsed = scripts.inspect(|it| drop(stable(it))).count();
-    assert!(parsed > 1200, "only {parsed} of them parse");
+    assert!(parsed > 300, "only {parsed} of them parse");
 }
 
 /// Most of what comes of small damage does not parse; what does may be odd.
 #[test]
 fn damaged_soup_is_stable_or_refused() {
     let mut parsed = 0;
-    for seed in 0..3000 {
+    for seed in 0..600 {
         let text = soup::damaged(seed);
         if format(&text).is_ok() {
             stable(&text);
             parsed += 1;
         }
     }
-    assert!(parsed > 300, "only {parsed} of them parse");
+    assert!(parsed > 60, "only {parsed} of them parse");
 }
 
 #[test]

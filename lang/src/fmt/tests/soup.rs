@@ -185,9 +185,11 @@ impl Soup {
     }
 
     fn type_name(&mut self) {
-        self.pick_token(&["int64", "string [ 16 ]", "struct s", "(int8 , string)", "typeof ( $x )"]);
-        if self.below(3) == 0 {
-            self.tokens(&["*", "*"]);
+        self.pick_token(&["int64", "string", "struct s", "(int8 , string)", "typeof ( $x )"]);
+        match self.below(4) {
+            0 => self.tokens(&["*", "*"]),
+            1 => self.tokens(&["[", "16", "]"]),
+            _ => {}
         }
     }
 
