@@ -56,7 +56,7 @@ impl Layout<'_, '_> {
                 self.new_line(self.indent(piece), piece.newlines > 1 && !after_open && !piece.is("}"));
             }
             (_, Gap::Break) | (Line::Own | Line::Ended, _) => self.new_line(self.indent(piece), false),
-            (_, Gap::Soft { depth }) if !self.fits(at, depth) => self.new_line(self.indent(piece), false),
+            (_, Gap::Soft { depth }) if self.was_broken(at) || !self.fits(at, depth) => self.new_line(self.indent(piece), false),
             (_, Gap::Soft { .. }) => self.push(" "),
             (Line::Untouched, Gap::Usual) if previous.is_none_or(|it| it.touches(piece)) => {}
             (Line::Trailing, Gap::Usual) if [")", "]", ",", ";"].iter().any(|it| piece.is(it)) => {}
@@ -138,6 +138,13 @@ impl Layout<'_, '_> {
             || piece.is("}")
             || piece.kind == TokenKind::Keyword && piece.text == "else";
         self.level * INDENT + if begins_line { 0 } else { HANGING }
+    }
+
+    /// Whether the author broke the line here, or before the operator that stands here.
+    fn was_broken(&self, at: usize) -> bool {
+        let operator = at.checked_sub(1).map(|it| &self.pieces[it]);
+        let before = operator.filter(|it| !it.is(",")).map_or(0, |it| it.newlines);
+        self.pieces[at].newlines + before > 0
     }
 
     /// Whether all up to the next line end, or place where the line may be broken instead, fits

@@ -11,8 +11,8 @@ pub(super) enum Gap {
     /// What the two pieces ask for: nothing or a space.
     #[default]
     Usual,
-    /// A space, or a line end where the line grows too long; of several, those of a lower depth
-    /// are worth more.
+    /// A space, or a line end where the author left one or the line grows too long; of several,
+    /// those of a lower depth are worth more.
     Soft {
         /// Levels of operators and brackets around it.
         depth: u32,
@@ -31,12 +31,11 @@ pub(super) enum Role {
     Plain,
     /// Belongs to what follows: an operator before its operand, the last parenthesis of a cast.
     Prefix,
-    /// Belongs to what is before it: `++` behind a variable, a call's first parenthesis.
+    /// Belongs to what is before it: `++` behind a variable, a call's first parenthesis, the `*` of
+    /// a pointer type.
     Suffix,
     /// Both: the `/` in `10.0.0.0/8`.
     Joint,
-    /// The `*` of a pointer type.
-    Star,
 }
 
 /// A comment, or the `#!` line.
@@ -88,7 +87,6 @@ impl Piece<'_> {
     pub fn touches(&self, next: &Piece) -> bool {
         let wanted = matches!(self.role, Role::Prefix | Role::Joint)
             || matches!(next.role, Role::Suffix | Role::Joint)
-            || self.role == Role::Star && next.role == Role::Star
             || self.kind == TokenKind::PredicateStart
             || next.kind == TokenKind::PredicateEnd
             || self.kind == TokenKind::Punct && ["(", "[", ".", "->", ".."].contains(&self.text)

@@ -66,7 +66,7 @@ fn other_items() {
     check("macro m($a,@b,c,){$a+c}", "macro m($a, @b, c) { $a + c }\n");
     check(
         "fn f($a:int64,$b:struct s*):(int8 , string[4]){\nreturn $a}",
-        "fn f($a: int64, $b: struct s *): (int8, string[4])\n{\n  return $a;\n}\n",
+        "fn f($a: int64, $b: struct s*): (int8, string[4])\n{\n  return $a;\n}\n",
     );
 }
 
@@ -97,8 +97,8 @@ fn expressions() {
         ("!-~*$a&& & &$b", "!-~*$a && & &$b"),
         ("** $p", "**$p"),
         ("( uint64 ) $a", "(uint64)$a"),
-        ("(struct s*)-$a", "(struct s *)-$a"),
-        ("(int8 * *)$a", "(int8 **)$a"),
+        ("(struct s*)-$a", "(struct s*)-$a"),
+        ("(int8 * *)$a", "(int8**)$a"),
         ("($a) *$b", "($a) * $b"),
         ("$a ?$b:$c", "$a ? $b : $c"),
         ("$a ? : $b", "$a ?: $b"),
@@ -112,7 +112,7 @@ fn expressions() {
         ("(a=1,b = 2)", "(a = 1, b = 2)"),
         ("@m [ 1,2, ] ++", "@m[1, 2]++"),
         ("f ( 1 , )", "f(1)"),
-        ("sizeof (int8*)+sizeof( $x )", "sizeof(int8 *) + sizeof($x)"),
+        ("sizeof (int8*)+sizeof( $x )", "sizeof(int8*) + sizeof($x)"),
         ("offsetof (struct s,a . b)", "offsetof(struct s, a.b)"),
         ("(typeof ($x))1", "(typeof($x))1"),
         ("comptime( 1)", "comptime (1)"),
@@ -144,6 +144,13 @@ fn long_lines() {
         &format!("k:f /{a} == {b} && {c}/ {{ f(); }}"),
         &format!("k:f\n/{a} == {b} &&\n    {c}/\n{{\n  f();\n}}\n"),
     );
+}
+
+#[test]
+fn line_ends_in_expressions_stay() {
+    statements("f(a,\nb,c , \n\n d);", "f(a,\n    b, c,\n    d);");
+    statements("$x = a\n&& b ||\nc +d\n? e\n: f;", "$x = a &&\n    b ||\n    c + d ?\n    e :\n    f;");
+    statements("f\n(\na\n)\n;\n@m\n[\n$x\n]\n=\n1;", "f(a);\n@m[$x] = 1;");
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl Shape<'_, '_> {
             } else if piece.is(")") || piece.is("]") || piece.is("}") {
                 brackets = brackets.saturating_sub(1);
             } else if brackets == 0 && piece.is("*") {
-                piece.role = Role::Star;
+                piece.role = Role::Suffix;
             }
         }
         match &ty.base {
