@@ -2,8 +2,10 @@
 
 use crate::cli::FmtArgs;
 use crate::failure::Failure;
-use crate::script::{read_file, report};
+use crate::script::read_file;
+use crate::terminal;
 use lang::{Sources, fmt};
+use runtime::linux::reason;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -35,7 +37,8 @@ fn format(file: &str, check: bool) -> Result<bool, Failure> {
     let formatted = match fmt::format(&source.text) {
         Ok(formatted) => formatted,
         Err(diagnostics) => {
-            report(&diagnostics, &Sources(vec![source]), true)?;
+            let sources = Sources(vec![source]);
+            diagnostics.iter().for_each(|it| terminal::diagnostic(it, &sources));
             return Err(Failure::Script);
         }
     };
@@ -48,8 +51,8 @@ fn format(file: &str, check: bool) -> Result<bool, Failure> {
     } else if file == "-" {
         stdout.write_all(formatted.as_bytes())?;
     } else if changes {
-        let failed = |error| Failure::machine(format!("cannot write {file}: {error}"));
-        replace(Path::new(file), &formatted).map_err(failed)?;
+        replace(Path::new(file), &formatted)
+            .map_err(|error| Failure::machine(format!("cannot write {file}: {}", reason::of(&error))))?;
     }
     Ok(changes)
 }

@@ -11,6 +11,7 @@ pub mod ast;
 pub mod attach;
 pub mod builtins;
 pub mod diagnostic;
+pub mod entry;
 pub mod fmt;
 pub mod format;
 pub mod hir;

@@ -56,7 +56,9 @@ impl Layout<'_, '_> {
                 self.new_line(self.indent(piece), piece.newlines > 1 && !after_open && !piece.is("}"));
             }
             (_, Gap::Break) | (Line::Own | Line::Ended, _) => self.new_line(self.indent(piece), false),
-            (_, Gap::Soft { depth }) if self.was_broken(at) || !self.fits(at, depth) => self.new_line(self.indent(piece), false),
+            (_, Gap::Soft { depth }) if self.was_broken(at) || !self.fits(at, depth) => {
+                self.new_line(self.indent(piece), false)
+            }
             (_, Gap::Soft { .. }) => self.push(" "),
             (Line::Untouched, Gap::Usual) if previous.is_none_or(|it| it.touches(piece)) => {}
             (Line::Trailing, Gap::Usual) if [")", "]", ",", ";"].iter().any(|it| piece.is(it)) => {}
@@ -151,12 +153,13 @@ impl Layout<'_, '_> {
     /// into the line.
     fn fits(&self, at: usize, depth: u32) -> bool {
         let mut column = self.column + 1 + self.pieces[at].width();
-        for (piece, next) in self.pieces[at..].iter().zip(&self.pieces[at + 1..]) {
+        for behind in at + 1..self.pieces.len() {
+            let (piece, next) = (&self.pieces[behind - 1], &self.pieces[behind]);
             let (comments, is_end) = columns(&next.comments);
             column += comments;
             let may_break = match next.gap {
                 Gap::Usual => false,
-                Gap::Soft { depth: other } => other <= depth,
+                Gap::Soft { depth: other } => other <= depth || self.was_broken(behind),
                 Gap::Break | Gap::Line => true,
             };
             if is_end || may_break || column > WIDTH {

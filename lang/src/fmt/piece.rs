@@ -188,9 +188,10 @@ pub(super) fn without_dropped(pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
     let mut newlines = 0;
     for mut piece in pieces {
         match piece.comments.first_mut() {
-            Some(first) => first.newlines += std::mem::take(&mut newlines),
-            None => piece.newlines += std::mem::take(&mut newlines),
+            Some(first) => first.newlines = first.newlines.max(newlines),
+            None => piece.newlines = piece.newlines.max(newlines),
         }
+        newlines = 0;
         comments.append(&mut piece.comments);
         if piece.dropped {
             newlines = piece.newlines;

@@ -153,10 +153,11 @@ impl Shape<'_, '_> {
         self.line_before_close(open, close, block.stmts.is_empty());
     }
 
-    /// Ends the line before a closing brace, unless nothing at all is between the braces.
+    /// Ends the line before a closing brace, unless nothing or no more than a comment is between
+    /// the braces.
     fn line_before_close(&mut self, open: usize, close: usize, is_empty: bool) {
         let has_comments = self.pieces[open + 1..=close].iter().any(|it| !it.comments.is_empty());
-        if !is_empty || has_comments {
+        if !is_empty || has_comments && !self.is_one_line(open, close) {
             self.pieces[close].gap = Gap::Line;
         }
     }

@@ -76,15 +76,15 @@ fn blocks() {
         "if(1){2;}else   {3} ;; while $i<5 { $i++;\n}",
         "if (1) { 2; } else { 3 }\nwhile $i < 5 {\n  $i++;\n}",
     );
-    statements(
-        "if $a {\n1;} else if ($b) {2;} else {}",
-        "if $a {\n  1;\n} else if ($b) {\n  2;\n} else {}",
-    );
+    statements("if $a {\n1;} else if ($b) {2;} else {}", "if $a {\n  1;\n} else if ($b) {\n  2;\n} else {}");
     statements("unroll(3){f();}\n\n\nfor $i:0 .. $n+1{}", "unroll (3) { f(); }\n\nfor $i : 0..$n + 1 {}");
     statements("for($kv:@m){\n\nprint($kv.0);\n\n}", "for ($kv : @m) {\n  print($kv.0);\n}");
     statements("{1;2}{}", "{ 1; 2 }\n{}");
     statements("let $a; let $b:int8=1", "let $a;\nlet $b: int8 = 1;");
-    statements("@a = {1; 2 };@b = if $a {1} else {\n2}", "@a = { 1; 2 };\n@b = if $a {\n  1\n} else {\n  2\n};");
+    statements(
+        "@a = {1; 2 };@b = if $a {1} else {\n2}",
+        "@a = { 1; 2 };\n@b = if $a {\n  1\n} else {\n  2\n};",
+    );
     statements("_=f(); return ; return 1", "_ = f();\nreturn;\nreturn 1;");
 }
 
@@ -131,10 +131,7 @@ fn long_lines() {
         &format!("$x = {a}&&({b}||{c})&&{a}+{b};"),
         &format!("$x = {a} &&\n    ({b} || {c}) &&\n    {a} + {b};"),
     );
-    statements(
-        &format!("f({a}, g({b}, {c}), {a});"),
-        &format!("f({a},\n    g({b}, {c}),\n    {a});"),
-    );
+    statements(&format!("f({a}, g({b}, {c}), {a});"), &format!("f({a},\n    g({b}, {c}),\n    {a});"));
     statements(&format!("$x = {a} ? {b} : {c};"), &format!("$x = {a} ? {b} :\n    {c};"));
     statements(
         &format!("if ({a} == {b} || {c}) {{ f(); }}"),
@@ -159,7 +156,10 @@ fn comments_stay() {
         "/* a */ // b\n\n/* c\n * d */\nk:f // e\n/1/ /* f */\n{ // g\n\n  // h\n  x; // i\n  /* j */ y; /* k */\n  // l\n} // m\n// n",
         "/* a */ // b\n\n/* c\n * d */\nk:f // e\n/1/ /* f */\n{ // g\n\n  // h\n  x; // i\n  /* j */ y; /* k */\n  // l\n} // m\n// n\n",
     );
-    statements("f(a, // one\n b, /* two */ c\n // three\n )", "f(a, // one\n    b, /* two */ c\n    // three\n    )");
+    statements(
+        "f(a, // one\n b, /* two */ c\n // three\n )",
+        "f(a, // one\n    b, /* two */ c\n    // three\n    )",
+    );
     statements("if $a { }\n// why\nelse { // this\n}", "if $a {}\n// why\nelse { // this\n}");
     statements("f() // a\n; ; // b\n;// c\n$x = 1 // d", "f() // a\n    ; // b\n// c\n$x = 1; // d");
     check("k:f {\n\t\t/* a\n\t\t * b\n\n\t\t c */\n}", "k:f\n{\n  /* a\n   * b\n\n   c */\n}\n");

@@ -16,8 +16,11 @@ pub(super) fn damaged(seed: u64) -> String {
         let at = soup.below(text.len().max(1));
         match soup.below(3) {
             0 if !text.is_empty() => drop(text.remove(at.min(text.len() - 1))),
-            1 => text.insert(at.min(text.len()), soup.pick(&['\n', ' ', '"', '/', '#', '\\', '\r', '{', ';'])),
-            _ => text.insert(at.min(text.len()), soup.pick(&['-', '&', ',', '*', '(', '.', '1', 'a', '}', 'é'])),
+            1 => {
+                text.insert(at.min(text.len()), soup.pick(&['\n', ' ', '"', '/', '#', '\\', '\r', '{', ';']))
+            }
+            _ => text
+                .insert(at.min(text.len()), soup.pick(&['-', '&', ',', '*', '(', '.', '1', 'a', '}', 'é'])),
         }
     }
     text.into_iter().collect()
@@ -47,8 +50,25 @@ impl Soup {
     fn token(&mut self, text: &str) {
         self.raw(text);
         let gap = self.pick(&[
-            " ", " ", " ", " ", " ", " ", " ", "  ", "\t", "\n", "\n", "\n\n\n", " // note\n", "\n\n// own\n",
-            " /* note */ ", "\n/* own */\n", "\n  /* two\n     lines */ ", " /* a */ /* b */\n", "\r\n",
+            " ",
+            " ",
+            " ",
+            " ",
+            " ",
+            " ",
+            " ",
+            "  ",
+            "\t",
+            "\n",
+            "\n",
+            "\n\n\n",
+            " // note\n",
+            "\n\n// own\n",
+            " /* note */ ",
+            "\n/* own */\n",
+            "\n  /* two\n     lines */ ",
+            " /* a */ /* b */\n",
+            "\r\n",
         ]);
         self.raw(gap);
     }
