@@ -8,6 +8,7 @@ use lang::{Sources, fmt};
 use runtime::linux::reason;
 use std::fs;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Exit code when `--check` finds a file that is not formatted.
@@ -57,15 +58,17 @@ fn format(file: &str, check: bool) -> Result<bool, Failure> {
     Ok(changes)
 }
 
-/// Puts `text` in the place of a file at once: nobody sees half of it, and it keeps its mode. A
-/// link stays a link.
+/// Puts `text` in the place of a file at once: nobody sees half of it, and it keeps its mode and,
+/// where allowed, its owner. A link stays a link.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let path = fs::canonicalize(path)?;
-    let mode = fs::metadata(&path)?.permissions();
+    let before = fs::metadata(&path)?;
     let (beside, mut file) = create_beside(&path)?;
+    // Only root may give files away; for others the owner is who formats.
+    let _ = fchown(&file, Some(before.uid()), Some(before.gid()));
     let written = file
         .write_all(text.as_bytes())
-        .and_then(|()| file.set_permissions(mode))
+        .and_then(|()| file.set_permissions(before.permissions()))
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&beside, &path));
     written.inspect_err(|_| {
