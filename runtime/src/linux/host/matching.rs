@@ -138,9 +138,6 @@ fn modules(types: &KernelTypes, pattern: Option<&str>) -> Vec<String> {
 }
 
 fn kprobes(host: &LinuxHost, module: Option<&str>, name: &str, offset: u64) -> Found {
-    if !host.checking {
-        kprobes_exist(host)?;
-    }
     let names = if glob::is_pattern(name) || module.is_some_and(glob::is_pattern) {
         probable(host, module, name)?
     } else if !function_exists(host, module, name) {
@@ -150,6 +147,7 @@ fn kprobes(host: &LinuxHost, module: Option<&str>, name: &str, offset: u64) -> F
     } else {
         BTreeSet::from([(module.map(str::to_owned), name.to_owned())])
     };
+    // A function that no kernel has is the script's mistake, with or without kprobes.
     if !names.is_empty() {
         kprobes_exist(host)?;
     }

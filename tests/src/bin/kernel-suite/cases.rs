@@ -1,5 +1,6 @@
 //! All cases, by subject.
 
+mod commandline;
 mod documents;
 mod errors;
 mod language;
@@ -7,12 +8,14 @@ mod lifecycle;
 mod losses;
 mod network;
 mod objects;
+mod privileges;
 mod repl;
 mod tracing;
 
 use crate::harness::Case;
 
 pub use objects::SCRIPT as OBJECT_SCRIPT;
+pub use privileges::print_mine as print_privileges;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
@@ -26,6 +29,8 @@ pub fn all() -> Vec<Case> {
         objects::CASES,
         repl::CASES,
         documents::CASES,
+        commandline::CASES,
+        privileges::CASES,
     ]
     .into_iter()
     .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))

@@ -113,7 +113,9 @@ fn run(command: &str, folder: &Path) -> Result<Run, String> {
     let (sender, receiver) = mpsc::channel();
     let stdout = read(child.stdout.take(), sender.clone());
     let stderr = read(child.stderr.take(), sender);
-    interrupt(-(child.id() as i32), &receiver);
+    // A command that traces a child of its own ends with the child.
+    let limit = if command.contains(" -c '") { PATIENCE } else { INTERRUPT };
+    interrupt(-(child.id() as i32), limit, &receiver);
     let status = child.wait().map_err(|error| error.to_string())?;
     let text = |it: JoinHandle<Vec<u8>>| String::from_utf8_lossy(&it.join().unwrap_or_default()).into_owned();
     Ok(Run {
@@ -150,9 +152,9 @@ fn shell(command: &str, folder: &Path) -> Result<Command, String> {
     Ok(shell)
 }
 
-/// Presses Ctrl-C some time after the first output, which says that the command is not starting
+/// Presses Ctrl-C so long after the first output, which says that the command is not starting
 /// any more; kills what hangs. `news` closes when all output has ended.
-fn interrupt(group: i32, news: &mpsc::Receiver<()>) {
+fn interrupt(group: i32, limit: Duration, news: &mpsc::Receiver<()>) {
     let ends_within = |limit: Duration| {
         let end = Instant::now() + limit;
         loop {
@@ -164,7 +166,7 @@ fn interrupt(group: i32, news: &mpsc::Receiver<()>) {
     };
     // SAFETY: kill takes plain numbers; the group is that of a child which is not yet waited for.
     let signal = |number| unsafe { libc::kill(group, number) };
-    if news.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Disconnected) || ends_within(INTERRUPT) {
+    if news.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Disconnected) || ends_within(limit) {
         return;
     }
     signal(libc::SIGINT);
