@@ -126,7 +126,8 @@ pub fn environment() -> Vec<(String, String)> {
     settings
 }
 
-fn read_file(path: &str) -> Result<Source, Failure> {
+/// The text of a file, or of standard input (`-`).
+pub fn read_file(path: &str) -> Result<Source, Failure> {
     let (bytes, name) = match path {
         "-" => {
             let mut bytes = Vec::new();

@@ -12,6 +12,7 @@ pub mod attach;
 pub mod builtins;
 pub mod diagnostic;
 pub mod entry;
+pub mod fmt;
 pub mod format;
 pub mod hir;
 pub mod host;
