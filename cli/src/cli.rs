@@ -7,9 +7,31 @@ use std::path::PathBuf;
 /// Linux never gives a process a higher number.
 const PID_MAX: i64 = 1 << 22;
 
+/// The three ways to start.
+const USAGE: &str = "kscope [OPTIONS] FILE [PARAMS]...
+       kscope [OPTIONS] -e PROGRAM [PARAMS]...
+       kscope COMMAND ...";
+
+/// What a newcomer may type first, and what scripts around kscope must know.
+const EXAMPLES: &str = r#"Examples:
+  Count system calls by program, until Ctrl-C:
+    kscope -e 'tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }'
+  Print the files that a command opens:
+    kscope -e 'tracepoint:syscalls:sys_enter_openat /pid == cpid/ { print(str(args.filename)); }' -c 'ls /'
+  Run a script file with a parameter, $1:
+    kscope script.bt 100
+  List tracepoints with their arguments:
+    kscope -lv 'tracepoint:sched:*'
+  Drop and count pings:
+    kscope --allow verdict -e 'xdp:eth0 /icmp/ { @[ip.saddr] = count(); drop; }'
+
+Exit code: 0, or what the script's exit(n) says; 1 when the script is wrong, 2 when the arguments or
+this machine are, 70 for a bug in kscope."#;
+
 /// bpftrace's language compiled to eBPF without LLVM, for tracing and for packets.
 #[derive(Debug, Parser)]
 #[command(name = "kscope", version, disable_help_subcommand = true)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, args_override_self = true)]
 pub struct Cli {
     /// What to do instead of running a script.
@@ -27,8 +49,14 @@ pub enum Command {
     /// Enter probes at a prompt and watch them run
     Repl(ReplArgs),
     /// Say what is wrong with a script without running it; needs no root
+    #[command(
+        override_usage = "kscope check [OPTIONS] FILE [PARAMS]...\n       kscope check [OPTIONS] -e PROGRAM [PARAMS]..."
+    )]
     Check(CheckArgs),
     /// Compile a script to an eBPF object, or print one of the compiler's stages
+    #[command(
+        override_usage = "kscope build [OPTIONS] -o OBJECT FILE [PARAMS]...\n       kscope build [OPTIONS] -o OBJECT -e PROGRAM [PARAMS]...\n       kscope build [OPTIONS] --emit STAGE FILE [PARAMS]..."
+    )]
     Build(BuildArgs),
     /// Run an object that `kscope build` made
     Run(RunArgs),
@@ -41,23 +69,27 @@ pub enum Command {
 /// Where a script comes from and its parameters.
 #[derive(Debug, Args)]
 pub struct ScriptArgs {
-    /// The program text
+    /// The script itself, instead of a file
     #[arg(short = 'e', value_name = "PROGRAM")]
     pub program: Option<String>,
 
-    /// Allow an action that changes the machine
+    /// Allow what changes the machine, by name
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
     pub allow: Vec<AllowArg>,
 
-    /// Allow every action that changes the machine
+    /// Allow everything that changes the machine
     #[arg(long = "unsafe")]
     pub allow_all: bool,
 
+    /// Also report helper calls that fail while the script runs
+    #[arg(short = 'k', long)]
+    pub warnings: bool,
+
     /// Do not print warnings about the script
-    #[arg(long)]
+    #[arg(long, conflicts_with = "warnings")]
     pub no_warnings: bool,
 
-    /// A script file (`-`: standard input) unless -e is given, then the script's parameters
+    /// The script's file, `-` for standard input (none with -e), then its parameters $1, $2, …
     #[arg(value_name = "FILE|PARAMS")]
     pub rest: Vec<String>,
 }
@@ -156,16 +188,20 @@ pub struct ReplArgs {
     #[command(flatten)]
     pub session: SessionArgs,
 
-    /// Allow an action that changes the machine
+    /// Allow what changes the machine, by name
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
     pub allow: Vec<AllowArg>,
 
-    /// Allow every action that changes the machine
+    /// Allow everything that changes the machine
     #[arg(long = "unsafe")]
     pub allow_all: bool,
 
+    /// Also report helper calls that fail while an entry runs
+    #[arg(short = 'k', long)]
+    pub warnings: bool,
+
     /// Do not print warnings about entries
-    #[arg(long)]
+    #[arg(long, conflicts_with = "warnings")]
     pub no_warnings: bool,
 }
 
@@ -188,11 +224,11 @@ pub struct BuildArgs {
     #[arg(short = 'o', value_name = "FILE", required_unless_present = "emit")]
     pub output: Option<PathBuf>,
 
-    /// Print a stage of the compiler instead
+    /// Print a stage of the compiler instead of writing an object
     #[arg(long, value_name = "STAGE")]
     pub emit: Option<EmitArg>,
 
-    /// Generate code for this kernel version (`6.12`), or for the running one (`host`)
+    /// The oldest kernel that shall run it (such as 6.12), or `host` for the running one
     #[arg(long, value_name = "VERSION", default_value = "5.15")]
     pub kernel: String,
 }
@@ -224,7 +260,7 @@ pub struct RunArgs {
 /// `kscope list`
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// `kprobe:vfs_*`, `*sched*`, `struct task_struct`
+    /// Such as 'tracepoint:sched:*', '*openat*' or 'struct task_struct'; without one, everything
     pub pattern: Option<String>,
 
     /// Also arguments and their types

@@ -157,6 +157,7 @@ impl<'a> Prompt<'a> {
             pid: self.args.session.pid,
             environment: environment(),
             allow: allow(&self.args.allow, self.args.allow_all),
+            report_failures: self.args.warnings,
             assume: false,
             known: self.known.clone(),
         };

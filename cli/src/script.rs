@@ -99,6 +99,7 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
         pid,
         environment: environment(),
         allow: allow(&args.allow, args.allow_all),
+        report_failures: args.warnings,
         assume: false,
         known: sema::KnownMaps::default(),
     }

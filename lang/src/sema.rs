@@ -55,6 +55,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// What the script may do beyond observing.
     pub allow: Allow,
+    /// `-k`: programs report helper calls that fail.
+    pub report_failures: bool,
     /// Takes what the host cannot tell as the script has it, with a warning instead of an error: for
     /// scripts that are checked, or built, on another machine than they run on.
     pub assume: bool,

@@ -4,6 +4,7 @@
 //! stderr for what is said about the run. A message is written as a whole or not at all, so that
 //! lines never mix; script output is kept in blocks until [`Output::flush`].
 
+mod failure;
 mod gfp;
 mod histogram;
 mod json;
@@ -11,7 +12,9 @@ mod printf;
 mod text;
 
 use crate::value::{Bucket, Histogram, Value};
+use codegen::failure::Failure;
 use lang::hir::Format as PrintfFormat;
+use lang::source::Sources;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
@@ -60,6 +63,17 @@ pub enum Message<'a> {
         refused: u64,
         /// The map's size.
         max_entries: u32,
+    },
+    /// Something went wrong at a place of the script.
+    Failure {
+        /// Where, and how.
+        failure: &'a Failure,
+        /// What the helper returned; the last one of several.
+        code: i64,
+        /// How often. More than one: since the last message about this place.
+        count: u64,
+        /// The script.
+        sources: &'a Sources,
     },
 }
 
@@ -120,8 +134,10 @@ impl Output {
             Format::Text => self.text(message),
             Format::Json => self.json(message),
         }
-        let about_the_run =
-            matches!(message, Message::MapFull { .. } | Message::Lost(_) | Message::Attached(_));
+        let about_the_run = matches!(
+            message,
+            Message::MapFull { .. } | Message::Lost(_) | Message::Attached(_) | Message::Failure { .. }
+        );
         if self.format == Format::Text && about_the_run {
             // What the script printed before comes first, should both be one terminal.
             self.stdout.flush()?;
@@ -163,6 +179,9 @@ impl Output {
             }
             Message::End => out.extend_from_slice(b"\n\n"),
             Message::Lost(n) => put(out, format_args!("Lost {n} events\n")),
+            Message::Failure { failure, code, count, sources } => {
+                failure::text(out, failure, *code, *count, sources);
+            }
             Message::MapFull { name, refused, max_entries } => {
                 let updates =
                     if *refused == 1 { "1 update was".to_owned() } else { format!("{refused} updates were") };
@@ -205,6 +224,9 @@ impl Output {
                     "{{\"type\": \"lost_events\", \"count\": {n}, \"data\": {{\"events\": {n}}}}}\n"
                 ),
             ),
+            Message::Failure { failure, code, count, sources } => {
+                failure::json(out, failure, *code, *count, sources);
+            }
             Message::MapFull { name, refused, max_entries } => {
                 put(
                     out,

@@ -94,8 +94,12 @@ pub fn run(
     let outcome = session.watch(&signals);
     session.backend.detach();
     // From here on another Ctrl-C ends the process at once. One that came together with the first
-    // (some parents pass on what the terminal sends as well) does not count as another.
+    // (some parents pass on what the terminal sends as well) does not count as another, nor does
+    // the first one when the run had ended by itself. A prompt takes Ctrl-C anyway.
     signals.discard();
+    if kept.is_none() && matches!(outcome, Ok(Cause::Done)) {
+        process::forgive_one_interrupt();
+    }
     drop(signals);
     let cause = outcome?;
     session.finish(cause)?;

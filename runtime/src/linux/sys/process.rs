@@ -73,6 +73,19 @@ impl Drop for Signals {
     }
 }
 
+/// The next Ctrl-C does nothing, the one after it ends the process: a run that has just ended by
+/// itself still prints for the user who meant to end it.
+pub fn forgive_one_interrupt() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: all-zero bytes are a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+    action.sa_flags = libc::SA_RESETHAND | libc::SA_RESTART;
+    // SAFETY: the handler does nothing, and the structure outlives the call. It cannot fail for a
+    // signal that exists.
+    unsafe { libc::sigaction(libc::SIGINT, &action, std::ptr::null_mut()) };
+}
+
 /// While it lives, Ctrl-C does nothing to this process unless [`Signals`] take it. Programs that are
 /// started meanwhile are interrupted as usual.
 pub struct Uninterrupted {

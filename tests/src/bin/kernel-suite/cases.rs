@@ -5,6 +5,7 @@ mod documents;
 mod errors;
 mod language;
 mod lifecycle;
+mod losses;
 mod network;
 mod objects;
 mod privileges;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Case> {
         tracing::CASES,
         language::CASES,
         lifecycle::CASES,
+        losses::CASES,
         errors::CASES,
         network::CASES,
         objects::CASES,
