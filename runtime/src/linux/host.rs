@@ -266,7 +266,7 @@ pub(crate) mod tests {
             kprobes: OnceCell::from(false),
             ..host
         };
-        let function = |kind| Point { kind, ..kprobe("vfs_read", 0) };
+        let function = |kind| Point { kind, ..kprobe("no_btf", 0) };
         let event = Target::Tracepoint { category: "sched".to_owned(), event: "*".to_owned() };
         for (point, expected) in [
             (function(ProbeKind::Kprobe), "CONFIG_KPROBES"),
