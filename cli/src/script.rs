@@ -9,6 +9,9 @@ use lang::parse::Parsed;
 use lang::{Diagnostic, FileId, Source, Sources, ast, diagnostic, hir, sema};
 use std::io::{Read, Write};
 
+/// Most diagnostics that are printed; whoever has more begins with these.
+const SHOWN: usize = 50;
+
 /// A script and its parameters, as given on the command line.
 pub struct Script {
     /// Its text.
@@ -66,11 +69,14 @@ impl Script {
     /// Prints diagnostics on stderr; fails when one of them is an error.
     pub fn report(&self, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
         let mut stderr = std::io::stderr().lock();
-        for it in diagnostics {
-            if self.warnings || it.severity == lang::Severity::Error {
-                // Nothing can be said when stderr itself is gone.
-                let _ = stderr.write_all(diagnostic::render(it, &self.sources).as_bytes());
-            }
+        let shown = || diagnostics.iter().filter(|it| self.warnings || it.severity == lang::Severity::Error);
+        for it in shown().take(SHOWN) {
+            // Nothing can be said when stderr itself is gone.
+            let _ = stderr.write_all(diagnostic::render(it, &self.sources).as_bytes());
+        }
+        match shown().skip(SHOWN).count() {
+            0 => {}
+            more => _ = writeln!(stderr, "… and {more} more"),
         }
         let errors = || diagnostics.iter().filter(|it| it.severity == lang::Severity::Error);
         if errors().any(|it| it.fault == Fault::Script) {
