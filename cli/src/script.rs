@@ -11,6 +11,9 @@ use lang::{Diagnostic, FileId, Source, Sources, Span, ast, diagnostic, hir, sema
 use runtime::linux::reason;
 use std::io::Read;
 
+/// Most diagnostics that are printed; whoever has more begins with these.
+const SHOWN: usize = 50;
+
 /// A script and its parameters, as given on the command line.
 pub struct Script {
     /// Its text.
@@ -76,10 +79,10 @@ impl Script {
 
     /// Prints diagnostics on stderr; fails when one of them is an error.
     pub fn report(&self, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
-        for it in diagnostics {
-            if self.warnings || it.severity == lang::Severity::Error {
-                terminal::diagnostic(it, &self.sources);
-            }
+        let shown = || diagnostics.iter().filter(|it| self.warnings || it.severity == lang::Severity::Error);
+        shown().take(SHOWN).for_each(|it| terminal::diagnostic(it, &self.sources));
+        if let more @ 1.. = shown().skip(SHOWN).count() {
+            terminal::line(&format!("… and {more} more"));
         }
         let errors = || diagnostics.iter().filter(|it| it.severity == lang::Severity::Error);
         if errors().any(|it| it.fault == Fault::Script) {

@@ -4,8 +4,8 @@
 //! syntax error. It resolves no name and knows no builtin; what is wrong becomes
 //! [`ExprKind::Error`](crate::ast::ExprKind::Error) or is left out, and the parser goes on behind it.
 //!
-//! Neither the input's size nor its nesting can harm: work is linear, recursion and the height of
-//! the tree are limited, and after twenty errors the rest of the file is left unread.
+//! Neither the input's size nor its nesting can harm: work is linear, the file's size, recursion and
+//! the height of the tree are limited, and after twenty errors the rest of the file is left unread.
 
 mod expression;
 mod item;
@@ -28,6 +28,10 @@ const NESTING_LIMIT: u32 = 200;
 /// operator, and every stage behind the parser walks the tree by recursion.
 const HEIGHT_LIMIT: u32 = 500;
 
+/// Largest script, in bytes. Kernels take programs of a million instructions at most, and a script
+/// becomes about one for every byte.
+const SIZE_LIMIT: usize = 1 << 20;
+
 /// Longest piece of the script that a message repeats.
 const QUOTE_LIMIT: usize = 40;
 
@@ -42,6 +46,11 @@ pub struct Parsed {
 
 /// Parses one file.
 pub fn parse(text: &str, file: FileId) -> Parsed {
+    if text.len() > SIZE_LIMIT {
+        let message = format!("the script has {} bytes, at most {SIZE_LIMIT} are possible", text.len());
+        let diagnostic = Diagnostic::error(Span { file, ..Span::default() }, message);
+        return Parsed { script: Script::default(), diagnostics: vec![diagnostic] };
+    }
     let mut parser = Parser::new(text, file);
     let script = parser.script();
     let mut diagnostics = parser.diagnostics;

@@ -15,6 +15,9 @@ use crate::ty::{Field, StructId, Ty};
 use std::collections::HashSet;
 use std::rc::Rc;
 
+/// Most attach points that a script writes, and most programs that come of them: bpftrace's limits.
+const MOST: usize = 1024;
+
 /// A body with targets that it cannot tell apart.
 pub(super) struct Instance<'a> {
     pub probe: &'a ast::Probe,
@@ -47,12 +50,22 @@ struct Shape {
 /// Every body with its targets, in the order of the script.
 pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<Instance<'a>> {
     let mut instances = Vec::new();
-    let mut n_probes = 0;
+    let (mut n_probes, mut n_points) = (0, 0);
     for item in &script.items {
         match item {
             ast::Item::Probe(probe) => {
                 n_probes += 1;
+                n_points += probe.points.len();
+                if n_points > MOST {
+                    cx.report(Diagnostic::error(probe.span, format!("more than {MOST} attach points")));
+                    return Vec::new();
+                }
                 expand_probe(cx, probe, &mut instances);
+                if instances.len() > MOST {
+                    let message = format!("more than {MOST} programs, one for each type of the arguments");
+                    cx.report(Diagnostic::error(probe.span, message));
+                    return Vec::new();
+                }
             }
             other => unsupported(cx, other),
         }
