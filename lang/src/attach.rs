@@ -59,8 +59,39 @@ pub enum Target {
 pub enum Timer {
     /// So many times a second, at least once.
     Hertz(u64),
-    /// Every so many nanoseconds.
-    Period(u64),
+    /// Every so many units of time.
+    Period(u64, Unit),
+}
+
+/// A unit of time, as in `interval:ms:10`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Unit {
+    /// `s`
+    Seconds,
+    /// `ms`
+    Milliseconds,
+    /// `us`
+    Microseconds,
+}
+
+impl Unit {
+    /// Its name in an attach point.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Seconds => "s",
+            Unit::Milliseconds => "ms",
+            Unit::Microseconds => "us",
+        }
+    }
+
+    /// How long it is.
+    pub fn nanoseconds(self) -> u64 {
+        match self {
+            Unit::Seconds => 1_000_000_000,
+            Unit::Milliseconds => 1_000_000,
+            Unit::Microseconds => 1_000,
+        }
+    }
 }
 
 /// How an XDP program is attached.
@@ -102,11 +133,7 @@ impl Point {
                 (symbol, offset) => format!("{kind}:{path}:{symbol}+{offset}"),
             },
             Target::Timer(Timer::Hertz(hz)) => format!("{kind}:hz:{hz}"),
-            Target::Timer(Timer::Period(ns)) => match ns {
-                ns if ns % 1_000_000_000 == 0 => format!("{kind}:s:{}", ns / 1_000_000_000),
-                ns if ns % 1_000_000 == 0 => format!("{kind}:ms:{}", ns / 1_000_000),
-                ns => format!("{kind}:us:{}", ns / 1_000),
-            },
+            Target::Timer(Timer::Period(n, unit)) => format!("{kind}:{}:{n}", unit.name()),
             Target::Interface { name, .. } => format!("{kind}:{name}"),
         }
     }

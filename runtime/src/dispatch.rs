@@ -30,6 +30,8 @@ pub struct Dispatcher {
     machine: Machine,
     reported: Reported,
     exit: Option<u8>,
+    /// An `exit` came: what probes sent behind it is left aside until the end.
+    leaving: bool,
     /// The script's output has no reader any more.
     closed: bool,
 }
@@ -68,12 +70,17 @@ impl Dispatcher {
         let output = output.with_trailer(&manifest.config.str_trunc_trailer);
         let reported = Reported { lost: 0, full: vec![0; manifest.maps.len()] };
         let machine = Machine { symbols, clock };
-        Dispatcher { manifest, layouts, output, machine, reported, exit: None, closed: false }
+        Dispatcher { manifest, layouts, output, machine, reported, exit: None, leaving: false, closed: false }
     }
 
     /// The exit code, once the script called `exit`.
     pub fn exit_code(&self) -> Option<u8> {
         self.exit
+    }
+
+    /// Carries out records again after an `exit`: the `end` programs come.
+    pub fn expect_end(&mut self) {
+        self.leaving = false;
     }
 
     /// Takes note of a process whose addresses may be printed after it has ended.
@@ -94,7 +101,7 @@ impl Dispatcher {
         // everything behind that one, waits until all records are out.
         let mut waiting: Vec<Vec<u8>> = Vec::new();
         backend.drain(&mut |record| {
-            if outcome.is_err() {
+            if outcome.is_err() || self.leaving {
                 return;
             }
             outcome = self.action(record).and_then(|id| {
@@ -107,6 +114,9 @@ impl Dispatcher {
         })?;
         outcome?;
         for record in waiting {
+            if self.leaving {
+                break;
+            }
             let id = self.action(&record)?;
             if self.needs_backend(id) {
                 self.act_on_map(id, &record, backend)?;
@@ -196,6 +206,7 @@ impl Dispatcher {
         if let ActionKind::Exit = self.manifest.actions[id].kind {
             let code = self.arguments(id, record).first().map_or(0, Value::bits);
             self.exit.get_or_insert(code as u8);
+            self.leaving = true;
             return Ok(());
         }
         if self.closed {

@@ -219,6 +219,7 @@ impl Session<'_> {
     fn finish(mut self, outcome: Outcome) -> Result<u8> {
         if outcome == Outcome::Done {
             self.dispatcher.drain(&mut self.backend)?;
+            self.dispatcher.expect_end();
             self.run_programs(ProbeKind::End)?;
             self.dispatcher.finish(&mut self.backend)?;
         }

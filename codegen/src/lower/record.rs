@@ -72,7 +72,7 @@ impl Body<'_, '_> {
                 let place = self.place(arg);
                 let (address, user) = self.foreign(place);
                 let size = self.b.constant(capacity.into());
-                self.read_string_dirty(to, capacity, address, user, size)
+                self.read_string_dirty(to, address, user, size)
             }
         };
         self.at_most(used, capacity)

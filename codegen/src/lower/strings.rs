@@ -25,7 +25,7 @@ impl Body<'_, '_> {
     fn read_string_up_to(&mut self, to: Memory, capacity: u32, address: Value, user: bool, size: Value) {
         if capacity <= INLINE {
             self.zero(to, capacity);
-            self.read_string_dirty(to, capacity, address, user, size);
+            self.read_string_dirty(to, address, user, size);
             return;
         }
         if self.scratch != Some(to.ptr) {
@@ -33,7 +33,7 @@ impl Body<'_, '_> {
             self.read_string_up_to(temporary, capacity, address, user, size);
             return self.copy(to, temporary, capacity);
         }
-        let used = self.read_string_dirty(to, capacity, address, user, size);
+        let used = self.read_string_dirty(to, address, user, size);
         self.zero_tail(to, capacity, used);
     }
 
@@ -57,35 +57,13 @@ impl Body<'_, '_> {
         self.b.start(done);
     }
 
-    /// Copies a NUL-terminated string and leaves what is behind it as it was. Gives the helper's
-    /// result: the bytes used with the NUL, or a negative number.
-    ///
-    /// The helper always ends in a NUL; when it used all bytes, the last one is read again, so
-    /// that a string that was cut can be told from one that fits.
-    pub fn read_string_dirty(
-        &mut self,
-        to: Memory,
-        capacity: u32,
-        address: Value,
-        user: bool,
-        size: Value,
-    ) -> Value {
+    /// Copies a NUL-terminated string of at most `size` bytes with the NUL, and leaves what is
+    /// behind it as it was. Gives the helper's result: the bytes used with the NUL, or a negative
+    /// number.
+    pub fn read_string_dirty(&mut self, to: Memory, address: Value, user: bool, size: Value) -> Value {
         let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
         let start = self.address(to);
-        let used = self.b.call(helper, &[start, size, address]);
-        if self.b.as_const(size).is_some_and(|it| it != i64::from(capacity)) {
-            return used;
-        }
-        let (full, done) = (self.b.block(), self.b.block());
-        let size = self.b.constant(capacity.into());
-        self.b.branch(Cond::Eq, used, size, full, done);
-        self.b.start(full);
-        let last = self.b.advance(address, capacity as i32 - 1);
-        let last = self.load(Place::Foreign { address: last, user }, &Ty::U8);
-        self.mark_cut(to, capacity, last);
-        self.b.jump(done, &[]);
-        self.b.start(done);
-        used
+        self.b.call(helper, &[start, size, address])
     }
 
     /// Marks a string that goes on behind its capacity: it has no NUL, and 0xff as the last byte.
@@ -113,7 +91,7 @@ impl Body<'_, '_> {
         let Some((source, limit)) = args.split_first() else { return self.b.constant(0) };
         let (address, user) = self.string_source(source);
         let size = self.string_size(limit.first(), capacity);
-        self.read_string_dirty(to, capacity, address, user, size)
+        self.read_string_dirty(to, address, user, size)
     }
 
     fn string_source(&mut self, source: &Expr) -> (Value, bool) {
@@ -127,12 +105,11 @@ impl Body<'_, '_> {
     /// How many bytes are copied at most, the NUL included: bounded for the verifier.
     fn string_size(&mut self, limit: Option<&Expr>, capacity: u32) -> Value {
         let Some(limit) = limit else { return self.b.constant(capacity.into()) };
-        let characters = self.number(limit);
-        if let Some(characters) = self.b.as_const(characters) {
-            return self.b.constant(characters.saturating_add(1).clamp(1, capacity.into()));
+        let wanted = self.number(limit);
+        if let Some(wanted) = self.b.as_const(wanted) {
+            return self.b.constant(wanted.clamp(1, capacity.into()));
         }
         let (bounded, size) = self.b.block_with_number();
-        let wanted = self.b.binary_const(BinOp::Add, characters, 1);
         let capacity = self.b.constant(capacity.into());
         let inside = self.b.block();
         self.b.branch_with(Cond::UGt, wanted, capacity, (bounded, &[capacity]), (inside, &[]));

@@ -1,7 +1,7 @@
 //! The fields of an attach point to its target, by probe type.
 
 use super::grammar::{self, Field, Place};
-use super::{Point, Target, Timer, XdpMode};
+use super::{Point, Target, Timer, Unit, XdpMode};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::parse::{literal, quote};
 use crate::probes::ProbeKind;
@@ -220,22 +220,24 @@ impl Attach<'_> {
             return Err(self.wrong(field.span, "a timer needs at least 1"));
         }
         match unit {
-            None if number.is_duration => self.period(field, Some(number.value)),
+            // As bpftrace names it: a duration counts in microseconds.
+            None if number.is_duration => {
+                self.period(field, number.value / Unit::Microseconds.nanoseconds(), Unit::Microseconds)
+            }
             None => Err(self.wrong(field.span, format!("{} has no unit", quote(&field.text)))),
             Some(_) if number.is_duration => {
                 Err(self.wrong(field.span, format!("{} has a unit of its own", quote(&field.text))))
             }
             Some(unit) if unit.text == "hz" => Ok(Target::Timer(Timer::Hertz(number.value))),
-            Some(unit) => self.period(field, number.value.checked_mul(self.unit(unit)?)),
+            Some(unit) => self.period(field, number.value, self.unit(unit)?),
         }
     }
 
-    /// Nanoseconds in a unit.
-    fn unit(&self, unit: &Field) -> Result<u64, Diagnostic> {
+    fn unit(&self, unit: &Field) -> Result<Unit, Diagnostic> {
         match unit.text.as_str() {
-            "s" => Ok(1_000_000_000),
-            "ms" => Ok(1_000_000),
-            "us" => Ok(1_000),
+            "s" => Ok(Unit::Seconds),
+            "ms" => Ok(Unit::Milliseconds),
+            "us" => Ok(Unit::Microseconds),
             other => {
                 let message = format!("unknown unit {}", quote(other));
                 Err(Diagnostic::error(unit.span, message).hint("units are `hz`, `s`, `ms` and `us`"))
@@ -243,11 +245,11 @@ impl Attach<'_> {
         }
     }
 
-    fn period(&self, field: &Field, nanoseconds: Option<u64>) -> Result<Target, Diagnostic> {
-        match nanoseconds {
+    fn period(&self, field: &Field, n: u64, unit: Unit) -> Result<Target, Diagnostic> {
+        match n.checked_mul(unit.nanoseconds()) {
             None => Err(Diagnostic::error(field.span, "period is too long")),
-            Some(..1_000) => Err(Diagnostic::error(field.span, "period is shorter than a microsecond")),
-            Some(nanoseconds) => Ok(Target::Timer(Timer::Period(nanoseconds))),
+            Some(0) => Err(Diagnostic::error(field.span, "period is shorter than a microsecond")),
+            Some(_) => Ok(Target::Timer(Timer::Period(n, unit))),
         }
     }
 

@@ -63,12 +63,12 @@ fn user_targets() {
 #[test]
 fn timers_and_interfaces() {
     for (text, timer) in [
-        ("interval:s:1", Timer::Period(1_000_000_000)),
-        ("interval:ms:10", Timer::Period(10_000_000)),
-        ("interval:us:100", Timer::Period(100_000)),
+        ("interval:s:1", Timer::Period(1, Unit::Seconds)),
+        ("interval:ms:10", Timer::Period(10, Unit::Milliseconds)),
+        ("interval:us:100", Timer::Period(100, Unit::Microseconds)),
         ("i:hz:5", Timer::Hertz(5)),
-        ("interval:1s", Timer::Period(1_000_000_000)),
-        ("interval:10ms", Timer::Period(10_000_000)),
+        ("interval:1s", Timer::Period(1_000_000, Unit::Microseconds)),
+        ("interval:10ms", Timer::Period(10_000, Unit::Microseconds)),
     ] {
         check(text, ProbeKind::Interval, Target::Timer(timer));
     }

@@ -1,6 +1,7 @@
 //! Assignments to variables and map elements.
 
 use super::aggregations;
+use super::infer::Known;
 use super::maps::Element;
 use super::operators::{negated, wide};
 use super::stmts::Body;
@@ -138,6 +139,10 @@ impl<'a> Body<'_, 'a> {
             let value = super::infer::coerce(value, &ty);
             let value = if op == ast::BinaryOp::Sub { negated(value) } else { value };
             return Some(StmtKind::AddMap { map: element.id, key: element.key, value });
+        }
+        if held == Ty::Error && matches!(value.ty, Ty::Int(_)) {
+            // The first that is heard of the map: it starts from zero.
+            self.admit_value_type(&element, Known::of(&value), value.span, true)?;
         }
         let old = Element { key: element.key.clone(), ..element };
         let read =

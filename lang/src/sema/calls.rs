@@ -145,34 +145,35 @@ impl<'a> Body<'_, 'a> {
         };
         let most = self.cx.config.max_strlen;
         let limit = args.get(1).map(|limit| self.int64(limit));
+        // The length counts the NUL, except of a literal; without a length there is room for one.
         let capacity = match limit.as_ref().map(int_value) {
-            None | Some(None) => most,
+            None | Some(None) => most + 1,
             Some(Some(n)) if n < 0 => {
                 return self.fail(Diagnostic::error(args[1].span, "the length is negative"));
             }
-            Some(Some(n)) if n + 1 > i128::from(most) => {
+            Some(Some(n)) if n > i128::from(most) => {
                 let message =
                     format!("{n} bytes are more than `max_strlen` allows ({most}), the rest is cut off");
                 self.cx.report(Diagnostic::warning(args[1].span, message));
-                most
+                most + 1
             }
-            Some(Some(n)) => n as u32 + 1,
+            Some(Some(n)) => n.max(1) as u32,
         };
-        let limited = limit.is_some();
-        let limit = limit.filter(|it| int_value(it).is_none());
+        let known = limit.as_ref().and_then(int_value);
         let pointer = match &from.ty {
             Ty::Error => return self.unknown(span),
-            Ty::Str(_) if !limited => return hir::Expr { span, ..from },
-            Ty::Str(n) => {
-                let ty = Ty::Str(capacity.min(*n));
-                return match from.kind {
-                    ExprKind::Str(mut text) => {
-                        text.truncate(capacity as usize - 1);
-                        literals::str(&text, span)
-                    }
-                    _ => hir::Expr { kind: ExprKind::Cast(Box::new(from)), ty, span },
-                };
-            }
+            Ty::Str(n) => match (&from.kind, known) {
+                _ if limit.is_none() => return hir::Expr { span, ..from },
+                (ExprKind::Str(text), Some(most)) => {
+                    let end = text.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+                    return literals::str(&text[..end], span);
+                }
+                _ => {
+                    let ty = Ty::Str(capacity.min(*n));
+                    let args = [Some(from), limit.filter(|_| known.is_none())].into_iter().flatten().collect();
+                    return hir::Expr { kind: ExprKind::Builtin(Builtin::Str, args), ty, span };
+                }
+            },
             Ty::Array(of, _) if matches!(**of, Ty::I8 | Ty::U8) => {
                 let ty = operators::pointer(Ty::I8, places::space(&from));
                 hir::Expr { span: from.span, kind: ExprKind::AddressOf(Box::new(from)), ty }
@@ -182,7 +183,7 @@ impl<'a> Body<'_, 'a> {
                 Err(wrong) => return self.not_a(&wrong, "a pointer or a string"),
             },
         };
-        let args = [Some(pointer), limit].into_iter().flatten().collect();
+        let args = [Some(pointer), limit.filter(|_| known.is_none())].into_iter().flatten().collect();
         hir::Expr { kind: ExprKind::Builtin(Builtin::Str, args), ty: Ty::Str(capacity), span }
     }
 

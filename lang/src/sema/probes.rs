@@ -203,7 +203,7 @@ fn tracepoint_record(cx: &mut Context, category: &str, event: &str, span: Span) 
     };
     match tracefs::parse_format(&text, &name, &mut cx.types) {
         Ok(id) => {
-            let most = cx.config.max_strlen;
+            let most = cx.config.max_strlen + 1;
             let fields = cx.types.structs[id.0 as usize].fields.iter_mut().flatten();
             fields.filter(|it| it.data_loc).for_each(|it| it.ty = Ty::Str(most));
             Some(id)

@@ -1,12 +1,9 @@
 //! bpftrace's JSON form of messages, one object a line.
 //!
-//! Bytes that are not UTF-8 become U+FFFD, integers beyond ±2^53 become strings.
+//! Bytes that are not UTF-8 become U+FFFD, integers that a double cannot hold become strings.
 
 use super::{put, text};
 use crate::value::{Bucket, Value};
-
-/// Integers up to here survive a reader that keeps numbers as doubles.
-const LARGEST: u128 = 1 << 53;
 
 /// `{"type": "KIND", "data": DATA}` and the end of the line.
 pub fn line(out: &mut Vec<u8>, kind: &str, data: impl FnOnce(&mut Vec<u8>)) {
@@ -158,8 +155,9 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     put(out, "\"");
 }
 
+/// A number when it survives a reader that keeps numbers as doubles, else a string.
 fn number(out: &mut Vec<u8>, n: i128) {
-    if n.unsigned_abs() <= LARGEST { put(out, n) } else { put(out, format_args!("\"{n}\"")) }
+    if n as f64 as i128 == n { put(out, n) } else { put(out, format_args!("\"{n}\"")) }
 }
 
 fn list<T>(out: &mut Vec<u8>, items: &[T], each: impl Fn(&mut Vec<u8>, &T)) {

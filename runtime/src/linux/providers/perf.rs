@@ -31,7 +31,7 @@ pub fn attach_profile(
 fn attach_clock(program: BorrowedFd<'_>, point: &Point, scope: Scope) -> Result<Attachment> {
     let rate = match point.target {
         Target::Timer(Timer::Hertz(hz)) => Rate::Frequency(hz),
-        Target::Timer(Timer::Period(ns)) => Rate::Period(ns),
+        Target::Timer(Timer::Period(n, unit)) => Rate::Period(n.saturating_mul(unit.nanoseconds())),
         _ => return Err(misplaced(point)),
     };
     let event = perf::open_clock(rate, scope).map_err(|errno| match errno.code {
