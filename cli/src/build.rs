@@ -6,7 +6,7 @@ use crate::script::{Script, options};
 use codegen::Target;
 use codegen::target::KernelVersion;
 use lang::{Diagnostic, hir};
-use runtime::linux::{LinuxHost, host_target};
+use runtime::linux::host_target;
 use std::io::Write;
 
 /// Builds what the arguments ask for.
@@ -15,7 +15,7 @@ pub fn build(args: &BuildArgs) -> Result<u8, Failure> {
     if args.emit == Some(EmitArg::Ast) {
         return print(&lang::ast::text::print(&script.parse()?));
     }
-    let program = script.analyze(&options(&args.script, &script, None), &LinuxHost::new())?;
+    let program = script.analyze(&options(&args.script, &script, None), &script.host(&args.script))?;
     let target = target(&args.kernel)?;
     let failed = |diagnostics: Vec<Diagnostic>| script.report(&diagnostics).err().unwrap_or(Failure::Script);
     match args.emit {

@@ -6,7 +6,9 @@ use lang::diagnostic::Fault;
 use lang::host::Host;
 use lang::parse::Parsed;
 use lang::{Diagnostic, FileId, Source, Sources, ast, diagnostic, hir, sema};
+use runtime::linux::LinuxHost;
 use std::io::{Read, Write};
+use std::path::Path;
 
 /// A script and its parameters, as given on the command line.
 pub struct Script {
@@ -31,6 +33,14 @@ impl Script {
             }
         };
         Ok(Script { sources: Sources(vec![source]), params, warnings: !args.no_warnings })
+    }
+
+    /// The running kernel, and the folders of the script's headers.
+    pub fn host(&self, args: &ScriptArgs) -> LinuxHost {
+        let name = &self.sources.get(FileId(0)).name;
+        let own = Path::new(name).parent().unwrap_or(Path::new(""));
+        let own = if own.as_os_str().is_empty() { Path::new(".") } else { own };
+        LinuxHost::with_folders([own.to_owned()].into_iter().chain(args.include.iter().cloned()).collect())
     }
 
     /// Parses it; syntax errors are printed.

@@ -6,7 +6,7 @@ use crate::script::{Script, options};
 use codegen::Object;
 use runtime::backend::Backend;
 use runtime::dispatch::Dispatcher;
-use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target};
+use runtime::linux::{LinuxBackend, LinuxSymbols, SystemClock, host_target};
 use runtime::output::{Format, Output};
 use runtime::session;
 use std::fs::File;
@@ -21,7 +21,7 @@ pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         return crate::list::list(args.script.rest.first().map(String::as_str), args.session.verbose);
     }
     let script = Script::read(&args.script)?;
-    let host = LinuxHost::new();
+    let host = script.host(&args.script);
     let program = script.analyze(&options(&args.script, &script, args.session.pid), &host)?;
     let object = codegen::compile(&program, &host_target()).map_err(|diagnostics| {
         // Compilation failed, so at least one of them is an error.

@@ -133,6 +133,18 @@ pub fn lex(text: &str) -> Vec<Token> {
     Lexer::run(text).tokens
 }
 
+/// All tokens of a piece of a body.
+pub(crate) fn lex_code(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let (kind, length) = next_code(&text[at..]);
+        tokens.push(Token { kind, start: at as u32, end: (at + length) as u32 });
+        at += length;
+    }
+    tokens
+}
+
 /// Whether `text` needs another line before it can be a script: an open brace, parenthesis,
 /// string, comment or predicate, or a list of attach points that ends in a comma.
 pub fn is_incomplete(text: &str) -> bool {

@@ -21,7 +21,7 @@ use lang::ty::{Origin, StructId, Ty, TypeTable};
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A file of BTF and an id in it.
@@ -39,12 +39,19 @@ pub struct LinuxHost {
     /// Functions found through a wildcard: a look-up by name takes a third of a millisecond, and
     /// after a wildcard many follow.
     known_functions: RefCell<HashMap<String, (Rc<Btf>, u32)>>,
+    /// Where headers lie.
+    folders: Vec<PathBuf>,
 }
 
 impl LinuxHost {
     /// The running kernel. Reads nothing yet.
     pub fn new() -> LinuxHost {
         LinuxHost::default()
+    }
+
+    /// The same with folders in which headers are looked for, in this order.
+    pub fn with_folders(folders: Vec<PathBuf>) -> LinuxHost {
+        LinuxHost { folders, ..LinuxHost::default() }
     }
 
     /// The kernel's types, if it describes them.
@@ -119,6 +126,11 @@ impl Host for LinuxHost {
 
     fn tracepoint_format(&self, category: &str, event: &str) -> Option<String> {
         self.tracefs().ok()?.format(category, event).ok()
+    }
+
+    fn include(&self, path: &str) -> Option<String> {
+        let folders = self.folders.iter().map(|it| it.join(path));
+        folders.filter(|it| it.is_file()).find_map(|it| std::fs::read_to_string(it).ok())
     }
 
     fn has_btf(&self) -> bool {
@@ -201,6 +213,7 @@ pub(crate) mod tests {
             kprobes: OnceCell::from(true),
             barred: OnceCell::from(HashSet::from(["vfs_open".to_owned()])),
             known_functions: RefCell::default(),
+            folders: Vec::new(),
         };
         (host, directory)
     }
