@@ -88,14 +88,17 @@ pub(crate) fn read(
     let mut declarations = Declarations::new(host, types);
     declarations.read(&preprocessor.tokens);
     let mut macros = BTreeMap::new();
+    let mut loose = Vec::new();
     let own = preprocessor.macros.defined.values().cloned().collect::<Vec<_>>();
     if own.len() > n_predefined || !preprocessor.tokens.is_empty() {
         for it in own {
+            loose.extend(warn_loose(&it));
             macros.insert(it.name.text.to_string(), meaning(&it, &mut preprocessor, &mut declarations, sources));
         }
     }
     let mut diagnostics = preprocessor.diagnostics;
     diagnostics.append(&mut declarations.diagnostics);
+    diagnostics.append(&mut loose);
     let block = Block {
         macros,
         typedefs: declarations.typedefs.into_iter().map(|(name, shape)| (name, shape.ty)).collect(),
@@ -109,6 +112,14 @@ impl Block {
     /// What a macro of that name means.
     pub fn meaning(&self, name: &str) -> Option<&Meaning> {
         self.macros.get(name)
+    }
+
+    /// The number that a macro of that name means.
+    pub fn int(&self, name: &str) -> Option<i128> {
+        match self.macros.get(name) {
+            Some(Meaning::Int(value)) => Some(*value),
+            _ => None,
+        }
     }
 
     /// The same with the name as it is kept.
@@ -168,7 +179,7 @@ fn meaning(it: &Macro, preprocessor: &mut Preprocessor, names: &mut Declarations
     match it.body.as_slice() {
         [text] if text.kind == Kind::Text => return Meaning::Str(parse::literal::string(&text.text).0),
         // A name may be a type's as well as a value's.
-        [word] if word.kind == Kind::Word && !names.enumerators.contains_key(&*word.text) => {
+        [word] if word.kind == Kind::Word && !word.text.starts_with('$') && !names.enumerators.contains_key(&*word.text) => {
             return Meaning::Word(word.text.to_string());
         }
         [keyword, tag] if tag.kind == Kind::Word => {
@@ -189,6 +200,39 @@ fn meaning(it: &Macro, preprocessor: &mut Preprocessor, names: &mut Declarations
         Some(expr) => Meaning::Expr(expr),
         None => Meaning::Other("is no expression"),
     }
+}
+
+/// Warns of an operator outside parentheses: C would let what stands around the macro's name bind
+/// stronger, here a macro is one value.
+fn warn_loose(it: &Macro) -> Option<Diagnostic> {
+    const OPERATORS: [&str; 19] = [
+        "||", "&&", "|", "^", "&", "==", "!=", "<", ">", "<=", ">=", "<<", ">>", "+", "-", "*", "/", "%", "?",
+    ];
+    if it.params.is_some() || it.name.place.header.is_some() {
+        return None;
+    }
+    let (mut open, mut has_operand) = (0u32, false);
+    for token in &it.body {
+        match &*token.text {
+            "(" | "[" => {
+                // Words alone in parentheses may be a cast, and what follows its operand.
+                has_operand &= open > 0;
+                open += 1;
+            }
+            ")" | "]" => open = open.saturating_sub(1),
+            "*" if open > 0 => {}
+            _ if open == 0 && has_operand && OPERATORS.iter().any(|it| token.is(it)) => {
+                let name = &it.name.text;
+                let message =
+                    format!("`{name}` is one value here, in C its operators would mix with those around it");
+                let warning = Diagnostic::warning(it.name.place.span, message);
+                return Some(warning.hint(format!("write `#define {name} (…)`, so that both agree")));
+            }
+            _ if open == 0 => has_operand = token.kind != Kind::Punct,
+            _ => has_operand |= token.kind != Kind::Word,
+        }
+    }
+    None
 }
 
 fn constant(it: &Macro, preprocessor: &mut Preprocessor, names: &mut Declarations) -> Option<i128> {

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Most tokens that all expansions of a script may look at.
-const BUDGET: u32 = 1 << 20;
+const BUDGET: u32 = 1 << 18;
 
-/// Most macros inside each other.
-const DEEPEST: usize = 64;
+/// Most macros inside each other, by their bodies or by their arguments.
+const DEEPEST: u32 = 64;
 
 /// A macro.
 #[derive(Clone, Debug)]
@@ -31,11 +31,13 @@ pub(super) struct Macro {
 pub(super) struct Macros {
     pub defined: BTreeMap<Rc<str>, Rc<Macro>>,
     left: u32,
+    /// How many macros are being expanded.
+    depth: u32,
 }
 
 impl Default for Macros {
     fn default() -> Self {
-        Macros { defined: BTreeMap::new(), left: BUDGET }
+        Macros { defined: BTreeMap::new(), left: BUDGET, depth: 0 }
     }
 }
 
@@ -43,6 +45,7 @@ impl Macros {
     /// The tokens with all macros expanded.
     pub fn expand(&mut self, tokens: &[Token]) -> Faulty<Vec<Token>> {
         let mut out = Vec::new();
+        self.depth = 0;
         self.expand_into(tokens, &mut Vec::new(), &mut out)?;
         Ok(out)
     }
@@ -56,18 +59,22 @@ impl Macros {
         let mut at = 0;
         while let Some(token) = tokens.get(at) {
             at += 1;
-            self.left = match self.left.checked_sub(1) {
+            // What is written costs nothing, what it expands to does.
+            self.left = match self.left.checked_sub(self.depth.min(1)) {
                 Some(left) => left,
-                None => return Err(fault(token, "the macros expand to more than a million tokens")),
+                None => return Err(too_much(token)),
             };
             let found = self.defined.get(&token.text).filter(|_| token.kind == Kind::Word && !token.settled);
             let Some(found) = found.cloned() else {
                 out.push(token.clone());
                 continue;
             };
-            if inside.contains(&token.text) || inside.len() == DEEPEST {
+            if inside.contains(&token.text) {
                 out.push(Token { settled: true, ..token.clone() });
                 continue;
+            }
+            if self.depth == DEEPEST {
+                return Err(fault(token, "macros are nested too deeply here"));
             }
             let args = match &found.params {
                 None => Vec::new(),
@@ -83,10 +90,12 @@ impl Macros {
                     }
                 },
             };
+            self.depth += 1;
             let body = self.substitute(&found, &args, token, inside)?;
             inside.push(token.text.clone());
             self.expand_into(&body, inside, out)?;
             inside.pop();
+            self.depth -= 1;
         }
         Ok(())
     }
@@ -132,11 +141,15 @@ impl Macros {
             }
             out.extend(made);
             if out.len() > BUDGET as usize {
-                return Err(fault(used, "the macros expand to more than a million tokens"));
+                return Err(too_much(used));
             }
         }
         Ok(out)
     }
+}
+
+fn too_much(token: &Token) -> super::Fault {
+    fault(token, format!("the macros of this script expand to more than {BUDGET} words"))
 }
 
 /// Tokens between parentheses, and for each argument the same.

@@ -293,6 +293,7 @@ fn enumerators_have_values_and_their_enum() {
 /// A macro as a script sees it.
 fn macro_of(text: &str, name: &str) -> String {
     let (block, _, found) = read_text(text);
+    let found = if found.contains("ERROR") { found } else { String::new() };
     match block.meaning(name) {
         Some(Meaning::Int(value)) => format!("{value}{found}"),
         Some(Meaning::Str(text)) => format!("{:?}{found}", String::from_utf8_lossy(text)),
@@ -396,6 +397,26 @@ fn mistakes_are_told_at_their_place() {
         assert_eq!(found.lines().next().unwrap_or(""), expected, "{text}");
     }
     assert_eq!(layout("#define INNER 3\n#include \"lib/outer.h\"\nstruct s { struct inner i; };"), "3/1 i@0");
+}
+
+#[test]
+fn operators_outside_parentheses_are_warned_of() {
+    let cases = [
+        ("1 + 2", true),
+        ("(1) + (2)", true),
+        ("pid == 1", true),
+        ("(1 + 2)", false),
+        ("-1", false),
+        ("(unsigned char)-1", false),
+        ("((struct task_struct *)curtask)->pid", false),
+        ("&@", false),
+        ("ntop(args.a)", false),
+        ("~(1 << 3)", false),
+    ];
+    for (body, expected) in cases {
+        let (_, _, found) = read_text(&format!("#define X {body}"));
+        assert_eq!(found.contains("WARNING: `X` is one value here"), expected, "{body}: {found}");
+    }
 }
 
 /// Small texts that ask for much work, and broken ones.

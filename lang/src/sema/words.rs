@@ -179,9 +179,12 @@ impl<'a> Body<'_, 'a> {
         if LATER.contains(&word) {
             return self.fail(Diagnostic::error(span, format!("`{word}` is not supported yet")));
         }
+        if let Some(c::Meaning::Other(reason)) = self.cx.block.meaning(word) {
+            return self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")));
+        }
         let builtins = Builtin::ALL.iter().map(|it| it.name()).filter(|it| *it != "argN");
         let known = nearest(word, builtins.chain(packets::words()));
-        let near = match known.or_else(|| nearest(word, self.cx.block.names())) {
+        let near = match known.or_else(|| nearest(word, self.cx.block.names().filter(|it| *it != word))) {
             Some(near) => Some(format!("did you mean `{near}`?")),
             None if self.local(&format!("${word}")).is_some() => Some(format!("did you mean `${word}`?")),
             None => None,
