@@ -12,10 +12,13 @@ mod list;
 mod repl;
 mod run;
 mod script;
+mod terminal;
 mod trace;
+mod unsupported;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use failure::Failure;
 use std::process::ExitCode;
 
 /// `sysexits.h`'s "internal software error".
@@ -33,10 +36,7 @@ fn main() -> ExitCode {
         Some(Command::List(args)) => list::list(args.pattern.as_deref(), args.verbose),
         Some(Command::Info) => info::info(),
     };
-    match outcome {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => failure.report(),
-    }
+    ExitCode::from(outcome.unwrap_or_else(Failure::report))
 }
 
 /// A panic is our bug: says so in one line, with what a report needs, and exits with 70.
@@ -49,7 +49,7 @@ fn report_bugs() {
             .map(String::as_str)
             .or_else(|| payload.downcast_ref::<&str>().copied())
             .unwrap_or("panic");
-        eprintln!("kscope: bug in kscope {}{place}: {reason}", env!("CARGO_PKG_VERSION"));
+        terminal::line(&format!("kscope: bug in kscope {}{place}: {reason}", env!("CARGO_PKG_VERSION")));
         std::process::exit(EXIT_BUG);
     }));
 }

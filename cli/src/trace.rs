@@ -1,32 +1,31 @@
 //! `kscope FILE`, `kscope -e PROGRAM`: compiles a script for this kernel and runs it.
 
-use crate::cli::{FormatArg, SessionArgs, TraceArgs};
+use crate::cli::{BufferingArg, FormatArg, SessionArgs, TraceArgs};
 use crate::failure::Failure;
 use crate::script::{Script, options};
 use codegen::Object;
 use runtime::backend::Backend;
 use runtime::dispatch::Dispatcher;
-use runtime::linux::{LinuxBackend, LinuxSymbols, SystemClock, host_target};
-use runtime::output::{Format, Output};
+use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target, privileges, reason};
+use runtime::output::{Buffering, Format, Output};
 use runtime::session;
 use std::fs::File;
 use std::io::{self, Write};
 
 /// Runs a script, or lists probes with `-l`.
 pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
+    args.unsupported.refuse()?;
     if args.info {
         return crate::info::info();
     }
     if args.list {
-        return crate::list::list(args.script.rest.first().map(String::as_str), args.session.verbose);
+        return crate::list::list_or_script(args);
     }
     let script = Script::read(&args.script)?;
-    let host = script.host(&args.script);
+    privileges::check()?;
+    let host = LinuxHost::new().with_folders(script.folders(&args.script));
     let program = script.analyze(&options(&args.script, &script, args.session.pid), &host)?;
-    let object = codegen::compile(&program, &host_target()).map_err(|diagnostics| {
-        // Compilation failed, so at least one of them is an error.
-        script.report(&diagnostics).err().unwrap_or(Failure::Script)
-    })?;
+    let object = script.compile(&program, &host_target())?;
     if args.dry_run {
         return dry_run(&object);
     }
@@ -35,33 +34,57 @@ pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
 
 /// Runs an object to its end.
 pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
+    let stdout: Box<dyn Write> = match output_file(args)? {
+        None => Box::new(io::stdout()),
+        Some(file) => Box::new(file),
+    };
+    let dispatcher = Dispatcher::new(
+        object.manifest.clone(),
+        output(args, stdout),
+        Box::new(LinuxSymbols::new(object.manifest.config.show_debug_info)),
+        Box::new(SystemClock::new()),
+    );
+    let options = session::Options { last: true, ..session_options(args) };
+    session::run(object, &options, LinuxBackend::new(), dispatcher, None)
+        .map(|end| end.code)
+        .map_err(|error| Failure::of_run(error, &object.manifest.sources, args.verbose))
+}
+
+/// The file of `-o`, empty.
+pub fn output_file(args: &SessionArgs) -> Result<Option<File>, Failure> {
+    let Some(path) = &args.output else { return Ok(None) };
+    match File::create(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) => {
+            Err(Failure::machine(format!("cannot write {}: {}", path.display(), reason::of(&error))))
+        }
+    }
+}
+
+/// Script output to `stdout` in the format of `-f`.
+pub fn output(args: &SessionArgs, stdout: Box<dyn Write>) -> Output {
     let format = match args.format {
         FormatArg::Text => Format::Text,
         FormatArg::Json => Format::Json,
     };
-    let stdout: Box<dyn Write> = match &args.output {
-        None => Box::new(io::stdout()),
-        Some(path) => {
-            let file = File::create(path)
-                .map_err(|error| Failure::machine(format!("cannot write {}: {error}", path.display())))?;
-            Box::new(file)
-        }
+    let buffering = match args.buffering {
+        BufferingArg::Line => Buffering::Line,
+        BufferingArg::Full => Buffering::Full,
+        BufferingArg::None => Buffering::None,
     };
-    let output = Output::new(format, stdout, Box::new(io::stderr()));
-    let dispatcher = Dispatcher::new(
-        object.manifest.clone(),
-        output,
-        Box::new(LinuxSymbols::new(object.manifest.config.show_debug_info)),
-        Box::new(SystemClock::new()),
-    );
-    let options = session::Options {
+    Output::new(format, stdout, Box::new(io::stderr())).buffered(buffering)
+}
+
+/// What the arguments mean to a run.
+pub fn session_options(args: &SessionArgs) -> session::Options {
+    session::Options {
         command: args.child.clone(),
         pid: args.pid,
         verbose: args.verbose,
         quiet: args.quiet,
-    };
-    session::run(object, &options, LinuxBackend::new(), dispatcher)
-        .map_err(|error| Failure::of_run(error, &object.manifest.sources, args.verbose))
+        last: false,
+        leave_maps: false,
+    }
 }
 
 /// `--dry-run`: one line for each place that would be attached, and how.

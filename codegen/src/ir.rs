@@ -5,7 +5,8 @@
 //! * A block's parameters take the place of phi nodes; every jump passes arguments for them.
 //! * What the kernel does is an explicit helper call. `load` and `store` only touch memory that
 //!   the verifier lets a program touch directly: stack, map value, context, packet, ring buffer
-//!   memory. Kernel and user addresses are numbers here and go to `probe_read_*`.
+//!   memory, and to read a kernel struct that a helper gave by its type. Other kernel and user
+//!   addresses are numbers here and go to `probe_read_*`.
 //! * Every instruction has the span of the script text it comes from.
 //!
 //! [`verify`] holds the full list of rules; [`text`] is the printed form.
@@ -14,6 +15,7 @@ pub mod flow;
 pub mod text;
 pub mod verify;
 
+use crate::failure::Failure;
 use crate::helpers::{Helper, HelperResult};
 use lang::Span;
 use lang::hir;
@@ -74,6 +76,8 @@ pub struct Module {
     pub maps: Vec<KernelMap>,
     /// CO-RE field accesses.
     pub accesses: Vec<CoreAccess>,
+    /// Places where a program may fail.
+    pub failures: Vec<Failure>,
     /// Bytes of per-CPU scratch memory needed ([`KernelMap`] of kind scratch exists when > 0).
     pub scratch_size: u32,
     /// Global data.
@@ -171,6 +175,8 @@ pub enum Region {
     Packet,
     /// A packet's end; only compared with a packet pointer.
     PacketEnd,
+    /// A kernel struct whose type the verifier knows; only read, at constant offsets.
+    Kernel,
 }
 
 /// What an instruction computes.
@@ -474,7 +480,8 @@ impl Op {
             Op::Load { ty, .. } => *ty,
             Op::Call(helper, _) => match helper.result() {
                 HelperResult::MapValue | HelperResult::Memory => Type::Ptr(Region::MaybeNull),
-                HelperResult::Scalar | HelperResult::Kernel => Type::I64,
+                HelperResult::Kernel => Type::Ptr(Region::Kernel),
+                HelperResult::Scalar => Type::I64,
             },
             _ => Type::I64,
         }

@@ -10,7 +10,7 @@
 //! * A map value's null check stands right before its first use.
 //! * A variable offset is bounded by a comparison of the very value that is added to the pointer.
 //! * Aggregations are updated by plain loads and stores only where nothing that updates the same
-//!   map can come between ([`nesting`]); everywhere else by atomic additions.
+//!   map can come between (`nesting`); everywhere else by atomic additions.
 
 mod aggregate;
 mod arith;
@@ -18,6 +18,8 @@ mod builder;
 mod builtins;
 mod context;
 mod expr;
+mod failures;
+mod keys;
 mod maps;
 mod memory;
 mod nesting;
@@ -29,6 +31,7 @@ mod strings;
 #[cfg(test)]
 mod tests;
 
+use crate::failure::Failure;
 use crate::helpers::Helper;
 use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, Value};
 use crate::storage::{self, Plan};
@@ -37,7 +40,7 @@ use builder::{Builder, Variable};
 use lang::hir::{self, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
-use lang::ty::Ty;
+use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
@@ -67,8 +70,15 @@ struct Context<'a> {
     plan: Plan,
     accesses: Vec<CoreAccess>,
     access_ids: HashMap<CoreAccess, ir::Access>,
+    failures: Vec<Failure>,
+    /// Their places in the list.
+    failure_ids: HashMap<Failure, usize>,
+    /// Functions behind the programs.
+    subprograms: Vec<Function>,
     /// The subprogram that does nothing for each entry of a map, once something counts entries.
     visitor: Option<Func>,
+    /// The subprogram that reports a failure, once something may fail.
+    reporter: Option<Func>,
     /// Bytes of scratch memory for all programs so far.
     scratch_size: u32,
     /// Bytes behind them that are never written, though the verifier thinks that they might be.
@@ -84,7 +94,11 @@ impl<'a> Context<'a> {
             plan: storage::plan(program, target),
             accesses: Vec::new(),
             access_ids: HashMap::new(),
+            failures: Vec::new(),
+            failure_ids: HashMap::new(),
+            subprograms: Vec::new(),
             visitor: None,
+            reporter: None,
             scratch_size: 0,
             scratch_slack: 0,
             diagnostics: Vec::new(),
@@ -116,15 +130,26 @@ impl<'a> Context<'a> {
         if scratch_size > 0 {
             storage::push(&mut maps, storage::scratch_map(scratch_size));
         }
-        if self.visitor.is_some() {
-            functions.push(maps::visitor(self.program));
+        functions.extend(self.subprograms);
+        ir::Module {
+            functions,
+            maps,
+            accesses: self.accesses,
+            failures: self.failures,
+            scratch_size,
+            globals: self.plan.globals,
         }
-        ir::Module { functions, maps, accesses: self.accesses, scratch_size, globals: self.plan.globals }
     }
 
     /// The map that [`storage::scratch_map`] makes stands behind the plan's.
     fn scratch_map(&self) -> Map {
         Map(self.plan.maps.len() as u32)
+    }
+
+    /// Adds a function behind the programs.
+    fn add_subprogram(&mut self, function: Function) -> Func {
+        self.subprograms.push(function);
+        Func((self.program.probes.len() + self.subprograms.len() - 1) as u32)
     }
 
     fn size_of(&self, ty: &Ty) -> u32 {
@@ -139,6 +164,17 @@ impl<'a> Context<'a> {
         self.accesses.push(access.clone());
         self.access_ids.insert(access, id);
         id
+    }
+
+    /// The member of `size` bytes that holds a task's name, and its offset, where the kernel's
+    /// types are known.
+    fn task_name(&self, size: u32) -> Option<((StructId, u32), u32)> {
+        let types = &self.program.types;
+        let is_task = |it: &StructDef| it.name == "task_struct" && matches!(it.origin, Origin::Btf { .. });
+        let id = types.structs.iter().position(is_task)?;
+        let fields = types.structs[id].fields.as_ref()?;
+        let idx = fields.iter().position(|it| it.name == "comm" && self.size_of(&it.ty) == size)?;
+        Some(((StructId(id as u32), idx as u32), fields[idx].offset))
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>) {

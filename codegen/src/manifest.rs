@@ -2,6 +2,7 @@
 //!
 //! Stored as JSON in the object's `.kscope` section, so that a built object is self-contained.
 
+use crate::failure::Failure;
 use crate::target::Target;
 use lang::attach::Point;
 use lang::hir::{Action, Config, Map};
@@ -25,6 +26,8 @@ pub struct Manifest {
     pub maps: Vec<MapEntry>,
     /// What to do when a record arrives, by id.
     pub actions: Vec<Action>,
+    /// What to report when a record arrives with an id behind those of the actions.
+    pub failures: Vec<Failure>,
     /// C types named by maps and actions.
     pub types: TypeTable,
     /// Settings.
@@ -79,6 +82,9 @@ pub enum Storage {
     Keyed {
         /// The kernel map's symbol.
         map: String,
+        /// Where the keys are long strings: the kernel map for those that fit its keys with their
+        /// NUL. The keys of both are the same values.
+        short: Option<String>,
         /// Whether each CPU has its own value.
         per_cpu: bool,
     },

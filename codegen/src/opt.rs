@@ -12,6 +12,7 @@ pub mod clean;
 pub mod common;
 pub mod dead;
 pub mod fold;
+pub mod lookups;
 
 use crate::ir::{Function, Module, verify};
 use crate::target::Target;
@@ -22,6 +23,7 @@ type Pass = fn(&mut Function) -> bool;
 const PASSES: &[(&str, Pass)] = &[
     ("fold", fold::fold),
     ("common", common::eliminate),
+    ("lookups", lookups::share),
     ("branches", branches::simplify),
     ("dead", dead::remove),
 ];

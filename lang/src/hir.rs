@@ -399,7 +399,7 @@ pub enum ExprKind {
         prefix: bool,
     },
     /// A builtin's value. Arguments by builtin: `str` (pointer, length limit or none),
-    /// `ksym usym kptr uptr strftime` (scalar), `ntop` (family or none, then an integer or an
+    /// `ksym usym kptr uptr strftime` (scalar), `len` (stack), `ntop` (family or none, then an integer or an
     /// array place), `nsecs` (see [`Clock`] as a `Const`), `join` (pointer to pointers to
     /// strings, giving a buffer), others none.
     Builtin(Builtin, Vec<Expr>),
@@ -560,6 +560,8 @@ pub struct Config {
     pub stack_mode: crate::ty::StackMode,
     /// The programs' licence.
     pub license: String,
+    /// Whether programs report helper calls that fail.
+    pub report_failures: bool,
 }
 
 /// What to do about probes that cannot be attached.
@@ -586,6 +588,7 @@ impl Default for Config {
             show_debug_info: false,
             stack_mode: crate::ty::StackMode::Bpftrace,
             license: "GPL".to_owned(),
+            report_failures: false,
         }
     }
 }

@@ -133,16 +133,21 @@ pub fn lex(text: &str) -> Vec<Token> {
     Lexer::run(text).tokens
 }
 
-/// All tokens of a piece of a body.
-pub(crate) fn lex_code(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let (kind, length) = next_code(&text[at..]);
-        tokens.push(Token { kind, start: at as u32, end: (at + length) as u32 });
-        at += length;
+/// All tokens of `text` as it would be between a probe's braces.
+pub fn lex_body(text: &str) -> Vec<Token> {
+    Lexer::run_in(text, Mode::BODY).tokens
+}
+
+/// Whether `text` needs another line before it can stand between a probe's braces: an open brace,
+/// parenthesis, string or comment.
+pub fn is_incomplete_body(text: &str) -> bool {
+    let lexer = Lexer::run_in(text, Mode::BODY);
+    let Some(last) = lexer.tokens.last() else { return false };
+    match last.kind {
+        TokenKind::UnclosedComment => true,
+        TokenKind::UnclosedString => last.end as usize == text.len(),
+        _ => matches!(lexer.mode, Mode::Code { braces, parens } if braces > 1 || parens > 0),
     }
-    tokens
 }
 
 /// Whether `text` needs another line before it can be a script: an open brace, parenthesis,
@@ -197,6 +202,11 @@ enum Mode {
     Code { braces: u32, parens: u32 },
 }
 
+impl Mode {
+    /// Between a probe's braces.
+    const BODY: Mode = Mode::Code { braces: 1, parens: 0 };
+}
+
 struct Lexer<'t> {
     text: &'t str,
     at: usize,
@@ -207,7 +217,11 @@ struct Lexer<'t> {
 
 impl<'t> Lexer<'t> {
     fn run(text: &'t str) -> Self {
-        let mut lexer = Lexer { text, at: 0, mode: Mode::Items, open_declaration: false, tokens: Vec::new() };
+        Self::run_in(text, Mode::Items)
+    }
+
+    fn run_in(text: &'t str, mode: Mode) -> Self {
+        let mut lexer = Lexer { text, at: 0, mode, open_declaration: false, tokens: Vec::new() };
         if text.starts_with("#!") {
             lexer.push(TokenKind::Shebang, line_length(text));
         }

@@ -12,6 +12,7 @@ pub mod attach;
 pub mod builtins;
 mod c;
 pub mod diagnostic;
+pub mod entry;
 pub mod format;
 pub mod hir;
 pub mod host;

@@ -53,7 +53,7 @@ pub fn parse(text: &str, file: FileId) -> Parsed {
 pub(crate) fn expression_in(text: &str, span: Span) -> Option<Expr> {
     let code = text.get(span.start as usize..span.end as usize)?;
     let moved = |it: Token| Token { start: it.start + span.start, end: it.end + span.start, ..it };
-    let mut tokens: Vec<Token> = lex::lex_code(code).into_iter().map(moved).collect();
+    let mut tokens: Vec<Token> = lex::lex_body(code).into_iter().map(moved).collect();
     // A backslash continues the line that a macro is defined in.
     tokens.retain(|it| !it.kind.is_trivia() && it.text(text) != "\\");
     tokens.push(Token { kind: TokenKind::End, start: span.end, end: span.end });

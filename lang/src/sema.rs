@@ -56,6 +56,33 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// What the script may do beyond observing.
     pub allow: Allow,
+    /// `-k`: programs report helper calls that fail.
+    pub report_failures: bool,
+    /// Takes what the host cannot tell as the script has it, with a warning instead of an error: for
+    /// scripts that are checked, or built, on another machine than they run on.
+    pub assume: bool,
+    /// Maps that hold something before the script runs.
+    pub known: KnownMaps,
+}
+
+/// Maps that hold something before the script runs, as at a prompt: the script may read them without
+/// giving them a value, and may not use them as anything else.
+#[derive(Clone, Debug, Default)]
+pub struct KnownMaps {
+    /// Of a program that was typed before.
+    pub maps: Vec<hir::Map>,
+    /// The types that they name. A program that knows these maps has this table as the beginning of
+    /// its own, so what was known stays right when that table takes this one's place.
+    pub types: TypeTable,
+}
+
+impl KnownMaps {
+    /// Takes note of the maps of a program that was typed knowing these.
+    pub fn learn(&mut self, program: &hir::Program) {
+        self.maps.retain(|known| program.maps.iter().all(|it| it.name != known.name));
+        self.maps.extend(program.maps.iter().cloned());
+        self.types = program.types.clone();
+    }
 }
 
 /// What a script may do beyond observing.
@@ -65,7 +92,8 @@ pub struct Allow {
     pub verdict: bool,
 }
 
-/// Types a script. The program is there exactly when no diagnostic is an error.
+/// Types a script. The program is there exactly when no diagnostic is an error; with
+/// [`Options::assume`] it is also missing where a warning says that something was not looked at.
 pub fn analyze(
     script: &ast::Script,
     sources: &Sources,
@@ -81,7 +109,7 @@ pub fn analyze(
     let items = std::mem::take(&mut cx.diagnostics);
     let probes = infer_all(&mut cx, &probes);
     let diagnostics = in_order(items, cx.diagnostics);
-    if has_errors(&diagnostics) {
+    if has_errors(&diagnostics) || cx.unseen {
         return (None, diagnostics);
     }
     let program = hir::Program {
@@ -109,7 +137,7 @@ struct Context<'a> {
     kernel_types: HashMap<(TypeKind, String), Option<Ty>>,
     /// Answers of [`Host::enumerator`].
     enumerators: HashMap<String, Option<(Ty, i64)>>,
-    maps: maps::Maps,
+    maps: maps::Maps<'a>,
     /// Types of variables, by probe and by the place of the declaration.
     variables: BTreeMap<(usize, Span), infer::Slot>,
     /// Where uint64 met negative values, and in which map or variable: told once types stand still.
@@ -121,6 +149,8 @@ struct Context<'a> {
     diagnostics: Vec<Diagnostic>,
     /// Whether this round widened a type.
     changed: bool,
+    /// Whether something was assumed that has no type: [`Ty::Error`] then is no error.
+    unseen: bool,
 }
 
 impl<'a> Context<'a> {
@@ -131,16 +161,17 @@ impl<'a> Context<'a> {
             block,
             macros: words::Macros::default(),
             config: hir::Config::default(),
-            types: TypeTable::default(),
+            types: options.known.types.clone(),
             kernel_types: HashMap::new(),
             enumerators: HashMap::new(),
-            maps: maps::Maps::default(),
+            maps: maps::Maps::new(&options.known.maps),
             variables: BTreeMap::new(),
             lost_sign: BTreeMap::new(),
             actions: Vec::new(),
             sent: HashMap::new(),
             diagnostics: Vec::new(),
             changed: false,
+            unseen: false,
         }
     }
 
@@ -148,12 +179,14 @@ impl<'a> Context<'a> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Gives variables that a bare `let` declares and nothing assigns a type; whether there was one.
+    /// Makes integers of variables that a bare `let` declares and nothing assigns, and of maps that
+    /// are only assigned from themselves (`@x = @x + 1`); whether there was one.
     fn settle_unassigned(&mut self) -> bool {
-        let unassigned: Vec<_> = match has_errors(&self.diagnostics) {
-            true => Vec::new(),
-            false => self.variables.values_mut().filter(|it| *it.ty() == Ty::Error).collect(),
-        };
+        if self.unseen || has_errors(&self.diagnostics) {
+            return false;
+        }
+        let slots = self.variables.values_mut().chain(self.maps.assigned_values());
+        let unassigned: Vec<_> = slots.filter(|it| *it.ty() == Ty::Error).collect();
         let any = !unassigned.is_empty();
         unassigned.into_iter().for_each(|it| it.known = infer::Known::ty(Ty::I64));
         any

@@ -109,6 +109,10 @@ pub trait Backend {
     /// Sets an entry, on all CPUs where the map is per CPU.
     fn update(&mut self, map: &str, key: &[u8], value: &[u8]) -> Result<()>;
 
+    /// Sets an entry as [`Backend::entries`] gave it: each CPU's own value where the map is per CPU.
+    /// CPUs for which there is none get zero.
+    fn restore(&mut self, map: &str, entry: &Entry) -> Result<()>;
+
     /// Removes an entry, if it is there.
     fn delete(&mut self, map: &str, key: &[u8]) -> Result<()>;
 

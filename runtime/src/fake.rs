@@ -51,6 +51,11 @@ impl Backend for Memory {
         Ok(())
     }
 
+    fn restore(&mut self, map: &str, (key, values): &(Vec<u8>, Vec<Vec<u8>>)) -> Result<()> {
+        self.maps.entry(map.to_owned()).or_default().insert(key.clone(), values.clone());
+        Ok(())
+    }
+
     fn delete(&mut self, map: &str, key: &[u8]) -> Result<()> {
         self.maps.entry(map.to_owned()).or_default().remove(key);
         Ok(())

@@ -11,6 +11,7 @@ pub mod decode;
 pub mod dispatch;
 #[cfg(test)]
 mod fake;
+pub mod kept;
 pub mod linux;
 pub mod maps;
 pub mod output;

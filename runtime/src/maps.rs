@@ -6,11 +6,11 @@
 mod order;
 
 use crate::aggregate;
-use crate::backend::{Backend, Result};
+use crate::backend::{self, Backend, Result};
 use crate::decode::{Context, decode, unsigned};
 use crate::value::Value;
 use codegen::manifest::{MapEntry, Storage};
-use lang::hir::MapKind;
+use lang::hir::{Map, MapKind};
 use lang::layout;
 use lang::ty::{Agg, Ty, TypeTable};
 
@@ -19,32 +19,53 @@ pub type Entry = (Option<Value>, Value);
 
 /// All entries in the order of printing; none for a scalar that was never written.
 pub fn snapshot(entry: &MapEntry, backend: &mut dyn Backend, cx: &mut Context<'_>) -> Result<Vec<Entry>> {
-    let map = &entry.map;
-    let size = layout::size_of(&map.value, cx.types);
+    let contents = contents(entry, cx.types, backend)?;
+    Ok(decode_all(&entry.map, &contents, cx))
+}
+
+/// All entries as they are in memory, in no order; none for a scalar that was never written, and of
+/// one in `.bss` no key.
+pub fn contents(
+    entry: &MapEntry,
+    types: &TypeTable,
+    backend: &mut dyn Backend,
+) -> Result<Vec<backend::Entry>> {
+    let size = layout::size_of(&entry.map.value, types);
     match &entry.storage {
         Storage::Global { offset, set } => {
             if backend.read_bss(*set, 1)?.iter().all(|&byte| byte == 0) {
                 return Ok(Vec::new());
             }
-            let bytes = backend.read_bss(*offset, size)?;
-            Ok(vec![(None, decode(&bytes, &map.value, cx))])
+            Ok(vec![(Vec::new(), vec![backend.read_bss(*offset, size)?])])
         }
-        Storage::PerCpuScalar { map: kernel_map } => {
-            let mut entries = backend.entries(kernel_map)?;
+        Storage::PerCpuScalar { map } => {
+            let mut entries = backend.entries(map)?;
             entries.retain(|(_, cpus)| cpus.iter().any(|cpu| is_set(cpu, size)));
-            Ok(entries.iter().take(1).map(|(_, cpus)| (None, merge(cpus, &map.value, cx))).collect())
+            entries.truncate(1);
+            Ok(entries)
         }
-        Storage::Keyed { map: kernel_map, .. } => {
-            let key_ty = map.key.as_ref().unwrap_or(&Ty::Void);
-            let entries = backend.entries(kernel_map)?;
-            let mut entries: Vec<Entry> = entries
-                .iter()
-                .map(|(key, cpus)| (Some(decode(key, key_ty, cx)), merge(cpus, &map.value, cx)))
-                .collect();
-            order::sort(&mut entries);
+        Storage::Keyed { .. } => {
+            let key_size = entry.map.key.as_ref().map_or(0, |ty| layout::size_of(ty, types)) as usize;
+            let mut entries = Vec::new();
+            for kernel_map in kernel_maps(&entry.storage) {
+                entries.extend(backend.entries(kernel_map)?);
+            }
+            // Short keys are the same values as long ones, without the zeros behind.
+            entries.iter_mut().for_each(|(key, _)| key.resize(key.len().max(key_size), 0));
             Ok(entries)
         }
     }
+}
+
+/// The [`contents`] of a map as values, in the order of printing.
+pub fn decode_all(map: &Map, contents: &[backend::Entry], cx: &mut Context<'_>) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(contents.len());
+    for (key, cpus) in contents {
+        let key = map.key.as_ref().map(|ty| decode(key, ty, cx));
+        entries.push((key, merge(cpus, &map.value, cx)));
+    }
+    order::sort(&mut entries);
+    entries
 }
 
 /// The value of one key, given as its bytes; zero when there is no such entry.
@@ -55,9 +76,13 @@ pub fn lookup(
     cx: &mut Context<'_>,
 ) -> Result<Value> {
     let cpus = match &entry.storage {
-        Storage::Keyed { map, .. } => {
-            let entries = backend.entries(map)?;
-            entries.into_iter().find(|(other, _)| other == key).map(|(_, cpus)| cpus)
+        Storage::Keyed { .. } => {
+            let mut found = None;
+            for kernel_map in kernel_maps(&entry.storage) {
+                let entries = backend.entries(kernel_map)?;
+                found = found.or(entries.into_iter().find(|(other, _)| is_same_key(other, key)));
+            }
+            found.map(|(_, cpus)| cpus)
         }
         Storage::Global { .. } | Storage::PerCpuScalar { .. } => {
             return Ok(match snapshot(entry, backend, cx)?.pop() {
@@ -93,9 +118,11 @@ pub fn clear(entry: &MapEntry, types: &TypeTable, backend: &mut dyn Backend) -> 
             Ok(())
         }
         Storage::Keyed { .. } if entry.map.kind == MapKind::Array => zero(entry, types, backend),
-        Storage::Keyed { map, .. } => {
-            for (key, _) in backend.entries(map)? {
-                backend.delete(map, &key)?;
+        Storage::Keyed { .. } => {
+            for map in kernel_maps(&entry.storage) {
+                for (key, _) in backend.entries(map)? {
+                    backend.delete(map, &key)?;
+                }
             }
             Ok(())
         }
@@ -116,13 +143,31 @@ pub fn zero(entry: &MapEntry, types: &TypeTable, backend: &mut dyn Backend) -> R
             }
             Ok(())
         }
-        Storage::Keyed { map, .. } => {
-            for (key, _) in backend.entries(map)? {
-                backend.update(map, &key, &vec![0; size as usize])?;
+        Storage::Keyed { .. } => {
+            for map in kernel_maps(&entry.storage) {
+                for (key, _) in backend.entries(map)? {
+                    backend.update(map, &key, &vec![0; size as usize])?;
+                }
             }
             Ok(())
         }
     }
+}
+
+/// The kernel maps that share the keys of a script's map.
+fn kernel_maps(storage: &Storage) -> impl Iterator<Item = &str> {
+    let (map, short) = match storage {
+        Storage::Global { .. } => (None, None),
+        Storage::PerCpuScalar { map } => (Some(map), None),
+        Storage::Keyed { map, short, .. } => (Some(map), short.as_ref()),
+    };
+    map.into_iter().chain(short).map(String::as_str)
+}
+
+/// Whether two keys are the same but for zeros behind the shorter one.
+fn is_same_key(a: &[u8], b: &[u8]) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    long.starts_with(short) && long[short.len()..].iter().all(|&byte| byte == 0)
 }
 
 /// Where the is-set word of a per-CPU scalar is.

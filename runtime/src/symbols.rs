@@ -1,5 +1,8 @@
 //! Addresses to names. [`crate::linux`] answers with blazesym; tests answer from a table.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 /// A resolved address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symbol {
@@ -33,6 +36,25 @@ pub trait Symbols {
     fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
         let _ = (pid, address);
         None
+    }
+}
+
+/// Several runs that share what is known.
+impl<S: Symbols> Symbols for Rc<RefCell<S>> {
+    fn kernel(&mut self, address: u64) -> Option<Symbol> {
+        self.borrow_mut().kernel(address)
+    }
+
+    fn user(&mut self, pid: u32, address: u64) -> Option<Symbol> {
+        self.borrow_mut().user(pid, address)
+    }
+
+    fn remember(&mut self, pid: u32) {
+        self.borrow_mut().remember(pid);
+    }
+
+    fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
+        self.borrow_mut().build_id(pid, address)
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! //@ fire kprobe:vfs_read x3 pid=7 comm="cat" arg2=100
 //! //@ packet veth0 icmp x10 src=10.0.0.1
-//! //@ format json        //@ param 42        //@ allow verdict
+//! //@ format json        //@ param 42        //@ allow verdict        //@ warnings
 //! ```
 //! A script is run for every target of [`TARGETS`]; all must agree.
 
@@ -52,6 +52,7 @@ pub fn front_end(text: &str, directives: &Directives) -> Compiled {
         let options = Options {
             params: directives.params.clone(),
             allow: Allow { verdict: directives.allow_verdict },
+            report_failures: directives.warnings,
             ..Options::default()
         };
         let (typed, more) = lang::sema::analyze(&parsed.script, &sources, &options, &FixtureHost);
@@ -155,10 +156,11 @@ fn session(
 
 /// A writer whose text can be read afterwards.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
+pub struct Shared(Rc<RefCell<Vec<u8>>>);
 
 impl Shared {
-    fn text(&self) -> String {
+    /// What was written.
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.borrow()).into_owned()
     }
 }
@@ -175,7 +177,7 @@ impl Write for Shared {
 }
 
 /// Names of the mini-kernel's functions, and of two functions of every process.
-struct FixtureSymbols;
+pub struct FixtureSymbols;
 
 impl Symbols for FixtureSymbols {
     fn kernel(&mut self, address: u64) -> Option<Symbol> {
@@ -194,7 +196,7 @@ impl Symbols for FixtureSymbols {
 }
 
 /// The machine was booted on 2026-01-01, and it is noon of 2026-11-20, in UTC.
-struct FixtureClock;
+pub struct FixtureClock;
 
 /// 2026-01-01 00:00:00 UTC in nanoseconds since 1970.
 const BOOTED: i64 = 1_767_225_600_000_000_000;

@@ -298,17 +298,11 @@ impl Backend for Machine {
     }
 
     fn update(&mut self, map: &str, key: &[u8], value: &[u8]) -> Result<()> {
-        let cpus = self.world.cpus;
-        let index = self.world.maps.iter().position(|it| it.name == map);
-        let index = index.ok_or_else(|| Error::new(format!("no map named {map}")))?;
-        for cpu in 0..cpus {
-            let World { maps, memory, .. } = &mut self.world;
-            let result = maps[index].update(key, value, 0, cpu, cpus, memory);
-            if result != 0 {
-                return Err(Error::new(format!("update of {} gave {result}", maps[index].name)));
-            }
-        }
-        Ok(())
+        (0..self.world.cpus).try_for_each(|cpu| self.update_on(cpu, map, key, value))
+    }
+
+    fn restore(&mut self, map: &str, (key, values): &Entry) -> Result<()> {
+        values.iter().enumerate().try_for_each(|(cpu, value)| self.update_on(cpu, map, key, value))
     }
 
     fn delete(&mut self, map: &str, key: &[u8]) -> Result<()> {
@@ -332,6 +326,16 @@ impl Backend for Machine {
 }
 
 impl Machine {
+    fn update_on(&mut self, cpu: usize, map: &str, key: &[u8], value: &[u8]) -> Result<()> {
+        let World { maps, memory, cpus, .. } = &mut self.world;
+        let found = maps.iter_mut().find(|it| it.name == map);
+        let found = found.ok_or_else(|| Error::new(format!("no map named {map}")))?;
+        match found.update(key, value, 0, cpu, *cpus, memory) {
+            0 => Ok(()),
+            result => Err(Error::new(format!("update of {map} gave {result}"))),
+        }
+    }
+
     fn bss(&mut self) -> Result<u64> {
         let map = self.world.map(".bss")?;
         map.lookup(&0u32.to_le_bytes(), 0).ok_or_else(|| Error::new("no .bss"))

@@ -14,7 +14,7 @@
 //!
 //! A register that is split lives in its spill slot as well, from its definition on: nothing is
 //! ever stored twice, and any position without a register reads the slot. Values that are
-//! cheap to make again ([`Remat`]) have no slot.
+//! cheap to make again ([`super::machine::Remat`]) have no slot.
 
 mod regions;
 

@@ -18,7 +18,7 @@
 //!     branch eq v4, v5, b1, b2(v4)
 //! ```
 //!
-//! [`parse`] reads the same form back; only the spans are lost.
+//! [`parse()`] reads the same form back; only the spans are lost.
 
 mod parse;
 
@@ -106,6 +106,9 @@ fn header(module: &Module) -> Vec<String> {
         let steps: Vec<_> = access.path.iter().map(|(id, member)| format!("{}.{member}", id.0)).collect();
         let kind = core_kind_name(access.kind);
         lines.push(format!("access core{idx}: {kind} {} = {}", steps.join(" "), access.value));
+    }
+    for (idx, failure) in module.failures.iter().enumerate() {
+        lines.push(format!("failure {idx}: {}", failure.kind.name()));
     }
     if module.scratch_size > 0 {
         lines.push(format!("scratch {}", module.scratch_size));
@@ -273,6 +276,7 @@ names! { type_name, TYPES, Type,
     "ctx" = Type::Ptr(Region::Ctx) => Type::Ptr(Region::Ctx);
     "packet" = Type::Ptr(Region::Packet) => Type::Ptr(Region::Packet);
     "packet_end" = Type::Ptr(Region::PacketEnd) => Type::Ptr(Region::PacketEnd);
+    "kernel" = Type::Ptr(Region::Kernel) => Type::Ptr(Region::Kernel);
 }
 
 names! { binary_name, BINARIES, BinOp,
@@ -334,6 +338,8 @@ mod tests {
 map counts: hash key 8 value 8 entries 4096 flags 0x1 script 0
 map data: array key 4 value 16 entries 1 flags 0x0
 access core0: byte_offset 3.2 5.0 = 16
+failure 0: division_by_zero
+failure 1: probe_read_kernel
 scratch 256
 rodata data: 01 ff
 bss data: 16

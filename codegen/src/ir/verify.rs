@@ -225,11 +225,12 @@ impl Checker<'_> {
                 ensure(whole, || format!("a part of the pointer {value} is stored"))?;
                 let storable = !self.is(*value, &[Region::Map, Region::MaybeNull, Region::PacketEnd]);
                 ensure(storable, || format!("{value} may not be stored"))?;
+                ensure(!self.is(*ptr, &[Region::Kernel]), || format!("{ptr} is only read"))?;
                 self.access(*width, *ptr, *offset)
             }
             Op::AtomicAdd { width, ptr, offset, value, .. } => {
                 ensure(matches!(width, 4 | 8), || format!("an atomic add of {width} bytes"))?;
-                ensure(!self.is(*ptr, &[Region::Ctx, Region::Packet]), || {
+                ensure(!self.is(*ptr, &[Region::Ctx, Region::Packet, Region::Kernel]), || {
                     format!("{ptr} is not stack or map value")
                 })?;
                 self.access(*width, *ptr, *offset).and(self.number(*value))
@@ -257,7 +258,7 @@ impl Checker<'_> {
 
     /// A pointer that arithmetic and accesses may use.
     fn pointer(&self, value: Value) -> Result<(), String> {
-        let known = [Region::Stack, Region::MapValue, Region::Ctx, Region::Packet];
+        let known = [Region::Stack, Region::MapValue, Region::Ctx, Region::Packet, Region::Kernel];
         ensure(self.is(value, &known), || format!("{value} does not point to known memory"))
     }
 

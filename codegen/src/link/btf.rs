@@ -1,7 +1,7 @@
 //! The `.BTF` section's encoding: types and strings in, bytes out.
 //!
 //! The format is the kernel's (`Documentation/bpf/btf.rst`). What a program needs to have
-//! described is decided in [`super::types`].
+//! described is decided in [`super::layout`].
 
 use std::collections::HashMap;
 

@@ -96,7 +96,8 @@ impl Body<'_, '_> {
         let zero = self.b.constant(0);
         self.b.branch_with(Cond::SLt, value, zero, (done, &[zero]), (natural, &[]));
         self.b.start(natural);
-        let exact = self.b.binary_const(BinOp::Add, value, 1);
+        // Below 1 there is only 0.
+        let exact = if bits == 0 { self.b.constant(1) } else { self.b.binary_const(BinOp::Add, value, 1) };
         let limit = self.b.constant(1 << bits);
         self.b.branch_with(Cond::ULt, value, limit, (done, &[exact]), (large, &[]));
         self.b.start(large);
@@ -124,11 +125,20 @@ impl Body<'_, '_> {
     fn log2(&mut self, value: Value) -> Value {
         let (mut rest, mut log2) = (value, None);
         for step in [32, 16, 8, 4, 2] {
-            // `step` when anything is left above `step` bits, else 0: the sign of its negation.
-            let high = self.b.binary_const(BinOp::LShr, rest, step);
-            let negated = self.b.op(Op::Neg(high));
-            let sign = self.b.binary_const(BinOp::LShr, negated, 63);
-            let shift = self.b.binary_const(BinOp::Shl, sign, i64::from(step.trailing_zeros()));
+            // `step` when anything is left above `step` bits, else 0: a bit of the sign of what
+            // such a number is subtracted from.
+            let sign = match step {
+                32 => {
+                    let high = self.b.binary_const(BinOp::LShr, rest, step);
+                    self.b.op(Op::Neg(high))
+                }
+                _ => {
+                    let most = self.b.constant((1 << step) - 1);
+                    self.b.binary(BinOp::Sub, most, rest)
+                }
+            };
+            let sign = self.b.binary_const(BinOp::LShr, sign, 63 - i64::from(step.trailing_zeros()));
+            let shift = self.b.binary_const(BinOp::And, sign, step);
             rest = self.b.binary(BinOp::LShr, rest, shift);
             log2 = Some(match log2 {
                 None => shift,
@@ -163,20 +173,19 @@ impl Body<'_, '_> {
 
     /// An aggregation's value over all CPUs.
     pub fn aggregate_value(&mut self, map: MapId, key: Option<&Expr>, span: Span) -> Value {
-        let (Place::PerCpuScalar(kernel_map) | Place::Keyed { map: kernel_map, .. }) = self.entry(map).place
-        else {
+        let place = self.entry(map).place;
+        if let Place::Global { .. } = place {
             return self.b.constant(0);
-        };
+        }
         let Ty::Agg(agg) = self.cx.program.maps[map.0 as usize].value.clone() else {
             return self.b.constant(0);
         };
         match agg {
-            Agg::Count | Agg::Sum { .. } => self.total(kernel_map, key, span, 0),
-            Agg::Min { signed } => self.extreme(kernel_map, key, span, less(signed)),
-            Agg::Max { signed } => self.extreme(kernel_map, key, span, greater(signed)),
+            Agg::Count | Agg::Sum { .. } => self.totals::<1>(place, key, span)[0],
+            Agg::Min { signed } => self.extreme(place, key, span, less(signed)),
+            Agg::Max { signed } => self.extreme(place, key, span, greater(signed)),
             Agg::Avg { signed } | Agg::Stats { signed } => {
-                let total = self.total(kernel_map, key, span, 0);
-                let count = self.total(kernel_map, key, span, 8);
+                let [total, count] = self.totals(place, key, span);
                 self.average(total, count, signed)
             }
             Agg::Hist { .. } | Agg::Lhist { .. } => {
@@ -186,27 +195,30 @@ impl Body<'_, '_> {
         }
     }
 
-    fn total(&mut self, map: crate::ir::Map, key: Option<&Expr>, span: Span, offset: i32) -> Value {
-        let sum = self.b.variable(Type::I64);
+    /// The first `N` words of an entry, summed over all CPUs.
+    fn totals<const N: usize>(&mut self, place: Place, key: Option<&Expr>, span: Span) -> [Value; N] {
+        let sums = std::array::from_fn(|_| self.b.variable(Type::I64));
         let zero = self.b.constant(0);
-        self.b.write(sum, zero);
-        self.each_cpu(map, key, span, |body, ptr| {
-            let part = body.b.load(8, false, ptr, offset);
-            let before = body.b.read(sum);
-            let after = body.b.binary(BinOp::Add, before, part);
-            body.b.write(sum, after);
+        sums.into_iter().for_each(|sum| self.b.write(sum, zero));
+        self.each_cpu(place, key, span, |body, ptr| {
+            for (idx, sum) in sums.into_iter().enumerate() {
+                let part = body.b.load(8, false, ptr, 8 * idx as i32);
+                let before = body.b.read(sum);
+                let after = body.b.binary(BinOp::Add, before, part);
+                body.b.write(sum, after);
+            }
         });
-        self.b.read(sum)
+        sums.map(|sum| self.b.read(sum))
     }
 
     /// The smallest or largest value of all CPUs that have one. There are no branches in the loop:
     /// kernels whose verifier follows every round would follow every combination of them.
-    fn extreme(&mut self, map: crate::ir::Map, key: Option<&Expr>, span: Span, better: Cond) -> Value {
+    fn extreme(&mut self, place: Place, key: Option<&Expr>, span: Span, better: Cond) -> Value {
         let (best, any) = (self.b.variable(Type::I64), self.b.variable(Type::I64));
         let zero = self.b.constant(0);
         self.b.write(best, zero);
         self.b.write(any, zero);
-        self.each_cpu(map, key, span, |body, ptr| {
+        self.each_cpu(place, key, span, |body, ptr| {
             let (value, set) = (body.b.load(8, false, ptr, 0), body.b.load(8, false, ptr, 8));
             let (before, had) = (body.b.read(best), body.b.read(any));
             let is_better = match better {

@@ -4,7 +4,7 @@ use super::Body;
 use super::memory::Memory;
 use super::place::Place;
 use crate::helpers::Helper;
-use crate::ir::{BinOp, Block, Cond, Op, Value};
+use crate::ir::{BinOp, Block, Cond, CoreKind, Op, Type, Value};
 use crate::target::KernelVersion;
 use lang::Span;
 use lang::attach;
@@ -20,6 +20,8 @@ const AF_INET: i64 = 2;
 const AF_INET6: i64 = 10;
 /// Most strings that `join` sends.
 const JOIN_LIMIT: i64 = 16;
+/// From here on the kernel writes all bytes of a task's name when it changes.
+const NAME_IS_PADDED: KernelVersion = KernelVersion(5, 17);
 /// From here on `bpf_get_current_comm` writes the whole buffer; older kernels leave what stood
 /// behind the name, and equal names would be different keys.
 const COMM_IS_PADDED: KernelVersion = KernelVersion(6, 3);
@@ -54,6 +56,7 @@ impl Body<'_, '_> {
             }
             Builtin::Cgroup => self.b.call(Helper::GetCurrentCgroupId, &[]),
             Builtin::Func => self.function_address(),
+            Builtin::Len => self.frames(args),
             Builtin::Ctx => self.ctx,
             Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => match args.last() {
                 Some(arg) => self.scalar(arg),
@@ -66,15 +69,7 @@ impl Body<'_, '_> {
     /// The value of any builtin, in memory.
     pub fn builtin_into(&mut self, builtin: Builtin, args: &[Expr], expr: &Expr, to: Memory) {
         match (builtin, &expr.ty) {
-            (Builtin::Comm, _) => {
-                let size = self.cx.size_of(&expr.ty);
-                if self.cx.target.kernel < COMM_IS_PADDED {
-                    self.zero(to, size);
-                }
-                let buffer = self.address(to);
-                let size = self.b.constant(size.into());
-                self.b.call_for_effect(Helper::GetCurrentComm, &[buffer, size]);
-            }
+            (Builtin::Comm, ty) => self.task_name_into(self.cx.size_of(ty), to),
             (Builtin::Str, Ty::Str(capacity)) => self.str_into(args, *capacity, to),
             (Builtin::Kstack | Builtin::Ustack, Ty::Stack(stack)) => self.stack_into(*stack, to),
             (Builtin::Func, _) => {
@@ -97,6 +92,25 @@ impl Body<'_, '_> {
     fn not_here(&mut self, builtin: Builtin, span: Span) -> Value {
         self.cx.error(span, format!("`{}` is not supported yet", builtin.name()));
         self.b.constant(0)
+    }
+
+    /// The task's name, read where the kernel's types say that it is: the helper that copies it
+    /// takes three times as long as the one that gives the task.
+    fn task_name_into(&mut self, size: u32, to: Memory) {
+        if self.cx.target.kernel >= NAME_IS_PADDED
+            && let Some((path, offset)) = self.cx.task_name(size)
+        {
+            let task = self.b.call(Helper::GetCurrentTaskBtf, &[]);
+            let offset = self.core(&[path], CoreKind::FieldByteOffset, offset);
+            let ptr = self.b.op(Op::PtrAdd(task, offset));
+            return self.copy(to, Memory { ptr, offset: 0, align: 8 }, size);
+        }
+        if self.cx.target.kernel < COMM_IS_PADDED {
+            self.zero(to, size);
+        }
+        let buffer = self.address(to);
+        let size = self.b.constant(size.into());
+        self.b.call_for_effect(Helper::GetCurrentComm, &[buffer, size]);
     }
 
     fn process_id(&mut self) -> Value {
@@ -191,7 +205,36 @@ impl Body<'_, '_> {
         let buffer = self.address(frames);
         let size = self.b.constant(8 * i64::from(stack.limit));
         let flags = self.b.constant(if stack.user { USER_STACK } else { 0 });
-        self.b.call_for_effect(Helper::GetStack, &[self.ctx, buffer, size, flags]);
+        self.effect_reported(Helper::GetStack, &[self.ctx, buffer, size, flags]);
+    }
+
+    /// `len(stack)`: the frames in front of the first zero.
+    fn frames(&mut self, args: &[Expr]) -> Value {
+        let Some((arg, Ty::Stack(stack))) = args.first().map(|it| (it, &it.ty)) else {
+            return self.b.constant(0);
+        };
+        let place = self.place(arg);
+        let memory = self.materialise(place, &arg.ty);
+        let start = self.address(if stack.user { memory.at(8) } else { memory });
+        let [head, body, next] = std::array::from_fn(|_| self.b.block());
+        let (done, end) = self.b.block_with_number();
+        let at = self.b.param(head, Type::I64);
+        let zero = self.b.constant(0);
+        self.b.jump(head, &[zero]);
+        self.b.start_unsealed(head);
+        let size = self.b.constant(8 * i64::from(stack.limit));
+        self.b.branch_with(Cond::ULt, at, size, (body, &[]), (done, &[at]));
+        self.b.start(body);
+        let frame = self.b.op(Op::PtrAdd(start, at));
+        let frame = self.b.load(8, false, frame, 0);
+        let zero = self.b.constant(0);
+        self.b.branch_with(Cond::Eq, frame, zero, (done, &[at]), (next, &[]));
+        self.b.start(next);
+        let following = self.b.binary_const(BinOp::Add, at, 8);
+        self.b.jump(head, &[following]);
+        self.b.seal(head);
+        self.b.start(done);
+        self.b.binary_const(BinOp::LShr, end, 3)
     }
 
     /// `ntop([family,] address)`: u32 family, 16 bytes in network order.
@@ -275,7 +318,7 @@ impl Body<'_, '_> {
         self.b.start(sized);
         let target = self.b.op(Op::PtrAdd(start, at));
         let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
-        let length = self.b.call(helper, &[target, size, address]);
+        let length = self.call_reported(helper, &[target, size, address]);
         let limit = self.b.constant(capacity.into());
         self.b.branch(Cond::ULe, length, limit, whole, full);
         self.b.start(whole);

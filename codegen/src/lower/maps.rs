@@ -1,10 +1,11 @@
 //! Script maps: keys, reading, writing, adding, removing, counting.
 
-use super::Body;
+use super::keys::Key;
 use super::memory::Memory;
 use super::place::Place as Found;
+use super::{Body, Context};
 use crate::helpers::Helper;
-use crate::ir::{self, BinOp, Block, Cond, Function, Map, Op, Region, Type, Value};
+use crate::ir::{BinOp, Block, Cond, Func, Function, Map, Op, Region, Type, Value};
 use crate::storage::{Entry, Place};
 use lang::Span;
 use lang::hir::{Expr, ExprKind, MapId, MapOp, Program};
@@ -32,38 +33,6 @@ impl Body<'_, '_> {
         self.cx.program.maps[map.0 as usize].value.clone()
     }
 
-    /// The address of a key in memory. Values that are in own memory already stay there.
-    pub fn key(&mut self, key: Option<&Expr>) -> Value {
-        let Some(key) = key else {
-            // The only entry of an array.
-            let memory = self.allocate(4);
-            let zero = self.b.constant(0);
-            self.b.store(4, memory.ptr, memory.offset, zero);
-            return self.address(memory);
-        };
-        let memory = match &key.kind {
-            _ if key.ty.is_scalar() => self.key_memory(key),
-            ExprKind::Local(_) => match self.place(key) {
-                Found::Own(memory) if !self.is_context(memory) => memory,
-                place => self.materialise(place, &key.ty),
-            },
-            _ => self.key_memory(key),
-        };
-        self.address(memory)
-    }
-
-    fn key_memory(&mut self, key: &Expr) -> Memory {
-        let memory = self.allocate_for(&key.ty);
-        self.lower_into(key, memory);
-        memory
-    }
-
-    /// A look-up; the result may be null.
-    pub fn look_up(&mut self, map: Map, key: Value) -> Value {
-        let map = self.b.op(Op::MapAddr(map));
-        self.b.call(Helper::MapLookupElem, &[map, key])
-    }
-
     /// A scalar entry's value; 0 when there is none.
     pub fn map_value(&mut self, map: MapId, key: Option<&Expr>, ty: &Ty) -> Value {
         match self.entry(map).place {
@@ -71,17 +40,18 @@ impl Body<'_, '_> {
                 let ptr = self.bss(offset);
                 self.load(Found::Own(Memory { ptr, offset: 0, align: 8 }), ty)
             }
-            Place::Keyed { map, .. } | Place::PerCpuScalar(map) => {
-                let key = self.key(key);
-                let entry = self.look_up(map, key);
+            place => {
+                let key = self.key(place, key);
+                let (_, entry) = self.look_up(place, key);
                 let (done, value) = self.b.block_with_number();
-                let found = self.b.block();
-                let zero = self.b.constant(0);
-                self.b.branch_with(Cond::Eq, entry, zero, (done, &[zero]), (found, &[]));
-                self.b.start(found);
-                let ptr = self.b.op(Op::NonNull(entry));
+                let missing = self.b.block();
+                let ptr = self.b.check_null(entry, missing);
                 let loaded = self.load(Found::Own(Memory { ptr, offset: 0, align: 8 }), ty);
                 self.b.jump(done, &[loaded]);
+                self.b.start(missing);
+                self.report_missing(Helper::MapLookupElem);
+                let zero = self.b.constant(0);
+                self.b.jump(done, &[zero]);
                 self.b.start(done);
                 value
             }
@@ -93,15 +63,16 @@ impl Body<'_, '_> {
         let place = self.entry(map).place;
         let ptr = match place {
             Place::Global { offset, .. } => self.bss(offset),
-            Place::Keyed { map, .. } | Place::PerCpuScalar(map) => {
-                let key = self.key(key);
-                let entry = self.look_up(map, key);
+            place => {
+                let key = self.key(place, key);
+                let (_, entry) = self.look_up(place, key);
                 let done = self.b.block();
                 let found = self.b.param(done, Type::Ptr(Region::MapValue));
                 let missing = self.b.block();
                 let ptr = self.b.check_null(entry, missing);
                 self.b.jump(done, &[ptr]);
                 self.b.start(missing);
+                self.report_missing(Helper::MapLookupElem);
                 let zeros = self.zeros();
                 self.b.jump(done, &[zeros]);
                 self.b.start(done);
@@ -121,22 +92,19 @@ impl Body<'_, '_> {
                 if value.ty.is_scalar() || !mentions(value, map) {
                     self.lower_into(value, memory);
                 } else {
-                    let temporary = self.key_memory(value);
+                    let temporary = self.temporary(value);
                     self.copy(memory, temporary, self.cx.size_of(&value.ty));
                 }
                 self.mark_set(set);
             }
-            Place::Keyed { map, .. } | Place::PerCpuScalar(map) => {
-                let value = self.value_address(value);
-                let key = self.key(key);
+            place => {
+                let value = self.bytes(Some(value));
+                let key = self.key(place, key);
+                let map = self.kernel_map(place, key);
                 let result = self.update(map, key, value, ANY);
                 self.count_refusal(result, entry.full);
             }
         }
-    }
-
-    fn value_address(&mut self, value: &Expr) -> Value {
-        self.key(Some(value))
     }
 
     fn mark_set(&mut self, set: u32) {
@@ -145,10 +113,9 @@ impl Body<'_, '_> {
         self.b.store(1, ptr, 0, one);
     }
 
-    fn update(&mut self, map: Map, key: Value, value: Value, flags: i64) -> Value {
-        let map = self.b.op(Op::MapAddr(map));
+    fn update(&mut self, map: Value, key: Key, value: Value, flags: i64) -> Value {
         let flags = self.b.constant(flags);
-        self.b.call(Helper::MapUpdateElem, &[map, key, value, flags])
+        self.b.call(Helper::MapUpdateElem, &[map, key.address, value, flags])
     }
 
     /// Counts an update that the kernel refused.
@@ -158,6 +125,7 @@ impl Body<'_, '_> {
         self.b.branch(Cond::Eq, result, zero, done, refused);
         self.b.start(refused);
         self.count(full);
+        self.report_update(result);
         self.b.jump(done, &[]);
         self.b.start(done);
     }
@@ -182,30 +150,23 @@ impl Body<'_, '_> {
                 self.mark_set(set);
                 result
             }
-            Place::Keyed { map, .. } | Place::PerCpuScalar(map) => {
-                let key = self.key(key);
-                self.add_keyed(map, entry, key, int, by, prefix)
+            place => {
+                let key = self.key(place, key);
+                self.add_keyed(entry, key, int, by, prefix)
             }
         }
     }
 
-    fn add_keyed(
-        &mut self,
-        map: Map,
-        entry: Entry,
-        key: Value,
-        int: IntTy,
-        by: Value,
-        prefix: Option<bool>,
-    ) -> Value {
+    fn add_keyed(&mut self, entry: Entry, key: Key, int: IntTy, by: Value, prefix: Option<bool>) -> Value {
         let (done, result) = self.b.block_with_number();
         let [missing, lost, exists, inserted] = std::array::from_fn(|_| self.b.block());
-        let found = self.look_up(map, key);
+        let (map, found) = self.look_up(entry.place, key);
         let ptr = self.b.check_null(found, missing);
         let value = self.add(Counter { ptr, offset: 0 }, int, by, prefix);
         self.b.jump(done, &[value]);
 
         self.b.start(missing);
+        self.report_missing(Helper::MapLookupElem);
         let first = self.allocate(8);
         self.b.store(int.size, first.ptr, first.offset, by);
         let first = self.address(first);
@@ -218,13 +179,14 @@ impl Body<'_, '_> {
         self.b.branch(Cond::Eq, status, eexist, exists, lost);
 
         self.b.start(exists);
-        let found = self.look_up(map, key);
+        let found = self.look_up_in(map, key);
         let ptr = self.b.check_null(found, lost);
         let value = self.add(Counter { ptr, offset: 0 }, int, by, prefix);
         self.b.jump(done, &[value]);
 
         self.b.start(lost);
         self.count(entry.full);
+        self.report_update(status);
         self.b.jump(inserted, &[]);
         self.b.start(inserted);
         let value = if prefix == Some(true) { by } else { self.b.constant(0) };
@@ -267,28 +229,32 @@ impl Body<'_, '_> {
         match self.entry(map).place {
             // Maps that aggregate are never kept in `.bss`.
             Place::Global { offset, .. } => self.bss(offset),
-            Place::PerCpuScalar(map) => {
-                let key = self.key(None);
-                let entry = self.look_up(map, key);
+            place @ Place::PerCpuScalar(_) => {
+                let key = self.key(place, None);
+                let (_, entry) = self.look_up(place, key);
                 let ptr = self.b.check_null(entry, lost);
                 let one = self.b.constant(1);
                 self.b.store(8, ptr, value_size as i32, one);
                 ptr
             }
-            Place::Keyed { map, .. } => {
-                let key = self.key(key);
+            place @ Place::Keyed { .. } => {
+                let key = self.key(place, key);
                 let done = self.b.block();
                 let result = self.b.param(done, Type::Ptr(Region::MapValue));
                 let missing = self.b.block();
-                let entry = self.look_up(map, key);
+                let (map, entry) = self.look_up(place, key);
                 let ptr = self.b.check_null(entry, missing);
                 self.b.jump(done, &[ptr]);
                 self.b.start(missing);
                 let zeros = self.zeros();
-                self.update(map, key, zeros, NO_EXIST);
-                let entry = self.look_up(map, key);
-                let ptr = self.b.check_null(entry, lost);
+                let status = self.update(map, key, zeros, NO_EXIST);
+                let entry = self.look_up_in(map, key);
+                let refused = self.b.block();
+                let ptr = self.b.check_null(entry, refused);
                 self.b.jump(done, &[ptr]);
+                self.b.start(refused);
+                self.report_update(status);
+                self.b.jump(lost, &[]);
                 self.b.start(done);
                 result
             }
@@ -303,20 +269,26 @@ impl Body<'_, '_> {
                 self.b.load(1, false, ptr, 0)
             }
             (Place::Global { offset, set }, MapOp::Delete) => self.delete_scalar(map, offset, set),
-            (Place::PerCpuScalar(kernel_map), op) => self.scalar_aggregation_op(map, kernel_map, op, span),
-            (Place::Keyed { map, .. }, MapOp::HasKey) => {
-                let key = self.key(key);
-                let entry = self.look_up(map, key);
+            (Place::PerCpuScalar(_), op) => self.scalar_aggregation_op(map, op, span),
+            (place, MapOp::HasKey) => {
+                let key = self.key(place, key);
+                let (_, entry) = self.look_up(place, key);
                 self.is_found(entry)
             }
-            (Place::Keyed { map, .. }, MapOp::Delete) => {
-                let key = self.key(key);
-                let map = self.b.op(Op::MapAddr(map));
-                let status = self.b.call(Helper::MapDeleteElem, &[map, key]);
+            (place, MapOp::Delete) => {
+                let key = self.key(place, key);
+                let map = self.kernel_map(place, key);
+                let status = self.b.call(Helper::MapDeleteElem, &[map, key.address]);
+                self.report_delete(status);
                 let zero = self.b.constant(0);
                 self.b.op(Op::Compare(Cond::Eq, status, zero))
             }
-            (Place::Keyed { map, .. }, MapOp::Len) => self.entries(map, span),
+            (Place::Keyed { map, short, .. }, MapOp::Len) => {
+                let n_entries = self.entries(map, span);
+                let Some(short) = short else { return n_entries };
+                let n_short = self.entries(short, span);
+                self.b.binary(BinOp::Add, n_entries, n_short)
+            }
         }
     }
 
@@ -340,12 +312,12 @@ impl Body<'_, '_> {
     }
 
     /// A scalar aggregation has a value when any CPU's word behind it says so.
-    fn scalar_aggregation_op(&mut self, map: MapId, kernel_map: Map, op: MapOp, span: Span) -> Value {
+    fn scalar_aggregation_op(&mut self, map: MapId, op: MapOp, span: Span) -> Value {
         let size = self.cx.size_of(&self.value_ty(map));
         let any = self.b.variable(Type::I64);
         let zero = self.b.constant(0);
         self.b.write(any, zero);
-        self.each_cpu(kernel_map, None, span, |body, ptr| {
+        self.each_cpu(self.entry(map).place, None, span, |body, ptr| {
             let set = body.b.load(8, false, ptr, size as i32);
             let before = body.b.read(any);
             let after = body.b.binary(BinOp::Or, before, set);
@@ -360,8 +332,7 @@ impl Body<'_, '_> {
     /// The kernel counts the entries while it visits them; the visitor has nothing to do.
     fn entries(&mut self, map: Map, span: Span) -> Value {
         self.require(Helper::ForEachMapElem, "len", span);
-        let n_probes = self.cx.program.probes.len() as u32;
-        let visitor = *self.cx.visitor.get_or_insert(ir::Func(n_probes));
+        let visitor = self.cx.visitor();
         let map = self.b.op(Op::MapAddr(map));
         let visitor = self.b.op(Op::FuncAddr(visitor));
         let zero = self.b.constant(0);
@@ -369,9 +340,20 @@ impl Body<'_, '_> {
     }
 
     /// Runs `f` on the values that each CPU has of an entry.
-    pub fn each_cpu(&mut self, map: Map, key: Option<&Expr>, span: Span, f: impl FnOnce(&mut Self, Value)) {
+    pub fn each_cpu(
+        &mut self,
+        place: Place,
+        key: Option<&Expr>,
+        span: Span,
+        f: impl FnOnce(&mut Self, Value),
+    ) {
         self.require(Helper::MapLookupPercpuElem, "reading an aggregation", span);
-        let key = self.key(key);
+        let has_key = key.is_some();
+        let key = self.key(place, key);
+        let map = self.kernel_map(place, key);
+        if has_key && self.reports_helpers() {
+            self.report_no_cpu(map, key);
+        }
         let cpu = self.b.variable(Type::I64);
         let zero = self.b.constant(0);
         self.b.write(cpu, zero);
@@ -380,9 +362,8 @@ impl Body<'_, '_> {
         self.b.start_unsealed(head);
         self.bound_loop(cpu, body, done);
         self.b.start(body);
-        let map = self.b.op(Op::MapAddr(map));
         let index = self.b.read(cpu);
-        let entry = self.b.call(Helper::MapLookupPercpuElem, &[map, key, index]);
+        let entry = self.b.call(Helper::MapLookupPercpuElem, &[map, key.address, index]);
         let ptr = self.b.check_null(entry, done);
         f(self, ptr);
         let index = self.b.read(cpu);
@@ -390,6 +371,19 @@ impl Body<'_, '_> {
         self.b.write(cpu, next);
         self.b.jump(head, &[]);
         self.b.seal(head);
+        self.b.start(done);
+    }
+
+    /// Reports that not even the first CPU has the entry. Before the loop, because the verifier
+    /// would follow every round of a loop whose rounds matter behind it.
+    fn report_no_cpu(&mut self, map: Value, key: Key) {
+        let (missing, done) = (self.b.block(), self.b.block());
+        let zero = self.b.constant(0);
+        let entry = self.b.call(Helper::MapLookupPercpuElem, &[map, key.address, zero]);
+        self.b.branch(Cond::Ne, entry, zero, done, missing);
+        self.b.start(missing);
+        self.report_missing(Helper::MapLookupPercpuElem);
+        self.b.jump(done, &[]);
         self.b.start(done);
     }
 
@@ -404,8 +398,19 @@ impl Body<'_, '_> {
     }
 }
 
+impl Context<'_> {
+    /// The subprogram that visits a map's entries.
+    fn visitor(&mut self) -> Func {
+        if let Some(visitor) = self.visitor {
+            return visitor;
+        }
+        let visitor = self.add_subprogram(visit_function(self.program));
+        *self.visitor.insert(visitor)
+    }
+}
+
 /// The callback that counts: it lets the visit of a map's entries go on.
-pub fn visitor(program: &Program) -> Function {
+fn visit_function(program: &Program) -> Function {
     let span = program.probes.first().map_or(Span::default(), |it| it.span);
     let mut builder = super::Builder::new("visit_entry".to_owned(), None, vec![], span);
     builder.start_entry();

@@ -5,6 +5,7 @@ use super::memory::{Memory, chunks, number};
 use super::place::Place;
 use crate::helpers::Helper;
 use crate::ir::{BinOp, Block, Cond, Op, Region, Type, Value};
+use crate::storage::SHORT_KEY;
 use lang::hir::Expr;
 use lang::ty::{Space, Ty};
 
@@ -63,7 +64,7 @@ impl Body<'_, '_> {
     pub fn read_string_dirty(&mut self, to: Memory, address: Value, user: bool, size: Value) -> Value {
         let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
         let start = self.address(to);
-        self.b.call(helper, &[start, size, address])
+        self.call_reported(helper, &[start, size, address])
     }
 
     /// Marks a string that goes on behind its capacity: it has no NUL, and 0xff as the last byte.
@@ -92,6 +93,29 @@ impl Body<'_, '_> {
         let (address, user) = self.string_source(source);
         let size = self.string_size(limit.first(), capacity);
         self.read_string_dirty(to, address, user, size)
+    }
+
+    /// `str(pointer[, limit])` as a key of a map in two: also whether it is a long string (0 for
+    /// short ones, behind which only the bytes of a short key are zero).
+    pub fn string_key(&mut self, args: &[Expr], capacity: u32) -> (Memory, Value) {
+        let memory = self.allocate(capacity);
+        if self.scratch != Some(memory.ptr) {
+            self.str_into(args, capacity, memory);
+            return (memory, self.b.load(1, false, memory.ptr, memory.offset + SHORT_KEY as i32 - 1));
+        }
+        self.zero(memory, SHORT_KEY);
+        let used = self.str_dirty_into(args, capacity, memory);
+        let last = self.b.load(1, false, memory.ptr, memory.offset + SHORT_KEY as i32 - 1);
+        let long = self.b.block();
+        let (done, is_long) = self.b.block_with_number();
+        let zero = self.b.constant(0);
+        self.b.branch_with(Cond::Eq, last, zero, (done, &[zero]), (long, &[]));
+        self.b.start(long);
+        self.zero_tail(memory, capacity, used);
+        let one = self.b.constant(1);
+        self.b.jump(done, &[one]);
+        self.b.start(done);
+        (memory, is_long)
     }
 
     fn string_source(&mut self, source: &Expr) -> (Value, bool) {

@@ -3,16 +3,68 @@
 
 use super::clean;
 use super::fold::holds;
-use crate::ir::{Block, Edge, Function, InstData, InstId, Op, Terminator, Type, Value, ValueData};
+use crate::ir::flow::Flow;
+use crate::ir::{
+    Block, Cond, Edge, Function, InstData, InstId, Op, Region, Terminator, Type, Value, ValueData,
+};
 use std::collections::{HashMap, HashSet};
 
 /// Simplifies the control flow.
 pub fn simplify(function: &mut Function) -> bool {
-    let mut changed = thread(function);
+    let mut changed = decide(function);
+    changed |= thread(function);
     changed |= clean::remove_unreachable(function);
     changed |= merge(function);
     changed |= clean::remove_trivial_params(function);
     changed
+}
+
+/// Null checks of pointers that a check above has told from null, or found to be null, go on
+/// without a check.
+fn decide(function: &mut Function) -> bool {
+    let flow = Flow::new(function);
+    let mut changed = false;
+    for &block in &flow.order {
+        if let Some((pointer, null, found)) = null_check(function, block)
+            && let Some(is_null) = outcome(function, &flow, pointer, block)
+        {
+            let edge = if is_null { null } else { found }.clone();
+            function.blocks[block.index()].terminator = Terminator::Jump(edge);
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// The pointer that a block compares with null at its end, and where it goes on.
+fn null_check(function: &Function, block: Block) -> Option<(Value, &Edge, &Edge)> {
+    match &function.block(block).terminator {
+        Terminator::Branch { cond, left, then, otherwise, .. }
+            if function.ty(*left) == Type::Ptr(Region::MaybeNull) && then.block != otherwise.block =>
+        {
+            match cond {
+                Cond::Eq => Some((*left, then, otherwise)),
+                Cond::Ne => Some((*left, otherwise, then)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Whether a pointer is null in `block`, where a check above says so.
+fn outcome(function: &Function, flow: &Flow, pointer: Value, block: Block) -> Option<bool> {
+    let mut below = block;
+    while let Some(above) = flow.immediate_dominator(below) {
+        let only_way = flow.predecessors[below.index()] == [above];
+        match null_check(function, above) {
+            Some((it, null, found)) if it == pointer && only_way => {
+                return Some(null.block == below).filter(|is_null| *is_null || found.block == below);
+            }
+            _ => below = above,
+        }
+    }
+    None
 }
 
 /// Sends edges past blocks that do nothing but decide where to go on.

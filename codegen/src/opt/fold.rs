@@ -73,9 +73,11 @@ impl<'a> Folder<'a> {
     fn inst(&mut self, inst: InstId, kept: &mut Vec<InstId>) {
         let mut data = self.function.inst(inst).clone();
         data.op.operands_mut(|value| *value = self.known(*value));
-        if let Some(op) = self.absorb_offset(&data.op) {
-            data.op = op;
-            self.changed = true;
+        for absorb in [Self::absorb_offset, Self::absorb_extension] {
+            if let Some(op) = absorb(self, &data.op) {
+                data.op = op;
+                self.changed = true;
+            }
         }
         match self.simpler(&data.op) {
             None => {}
@@ -260,6 +262,17 @@ impl<'a> Folder<'a> {
         }
         (*ptr, *offset) = (*base, sum as i32);
         Some(op)
+    }
+
+    /// A store of an extended number as one of the number: it writes no more than was extended.
+    fn absorb_extension(&self, op: &Op) -> Option<Op> {
+        let Op::Store { width, ptr, offset, value } = *op else { return None };
+        match self.definition(value)? {
+            Op::Zext(bits, inner) | Op::Sext(bits, inner) if *bits >= 8 * width => {
+                Some(Op::Store { width, ptr, offset, value: self.known(*inner) })
+            }
+            _ => None,
+        }
     }
 
     fn terminator(&self, terminator: &mut Terminator) -> bool {

@@ -170,7 +170,8 @@ impl<'a> Body<'_, 'a> {
                 }
                 _ => {
                     let ty = Ty::Str(capacity.min(*n));
-                    let args = [Some(from), limit.filter(|_| known.is_none())].into_iter().flatten().collect();
+                    let args =
+                        [Some(from), limit.filter(|_| known.is_none())].into_iter().flatten().collect();
                     return hir::Expr { kind: ExprKind::Builtin(Builtin::Str, args), ty, span };
                 }
             },
@@ -282,15 +283,14 @@ impl<'a> Body<'_, 'a> {
         }
     }
 
-    /// `delete(@m, k)`, `delete(@m[k])`, `has_key(@m, k)`, `len(@m)`
+    /// `delete(@m, k)`, `delete(@m[k])`, `has_key(@m, k)`, `len(@m)`, `len(stack)`
     fn map_builtin(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
         let ast::ExprKind::Map { name, key } = &args[0].kind else {
             let value = self.value(args[0]);
-            if matches!(value.ty, Ty::Stack(_)) {
-                return self
-                    .fail(Diagnostic::error(value.span, "the length of a stack is not supported yet"));
-            }
-            return self.not_a(&value, "a map");
+            return match builtin {
+                Builtin::Len => self.stack_length(value, span),
+                _ => self.not_a(&value, "a map"),
+            };
         };
         let at = args[0].span;
         let (op, ty) = match builtin {
@@ -303,8 +303,10 @@ impl<'a> Body<'_, 'a> {
             hir::Expr { kind, ty, span }
         };
         match (op, args.get(1), key.as_slice()) {
-            (MapOp::Len, _, []) if self.cx.maps.is_scalar(name) => {
-                self.fail(Diagnostic::error(at, format!("`{name}` has no key, so it has no length")))
+            (MapOp::Len, _, key) if !key.is_empty() || self.cx.maps.is_scalar(name) => {
+                let element = self.element(name, key, at);
+                let value = self.read_element(element);
+                self.stack_length(value, span)
             }
             (MapOp::Len, _, []) => with_key(self.whole_map(name, at), None),
             (MapOp::HasKey | MapOp::Delete, Some(key), []) => {
@@ -317,17 +319,21 @@ impl<'a> Body<'_, 'a> {
                 let element = self.element(name, key, at);
                 with_key(element.id, element.key)
             }
-            _ => {
-                let hint = format!(
-                    "write `{}({name}{}`",
-                    builtin.name(),
-                    if op == MapOp::Len { ")" } else { ", key)" }
-                );
-                self.fail(
-                    Diagnostic::error(at, format!("`{}` takes the map as a whole", builtin.name()))
-                        .hint(hint),
-                )
+            _ => self.fail(
+                Diagnostic::error(at, format!("`{}` takes the map as a whole", builtin.name()))
+                    .hint(format!("write `{}({name}, key)`", builtin.name())),
+            ),
+        }
+    }
+
+    /// `len(stack)`
+    fn stack_length(&mut self, value: hir::Expr, span: Span) -> hir::Expr {
+        match value.ty {
+            Ty::Error => self.unknown(span),
+            Ty::Stack(_) => {
+                hir::Expr { kind: ExprKind::Builtin(Builtin::Len, vec![value]), ty: Ty::I64, span }
             }
+            _ => self.not_a(&value, "a map with keys or a stack"),
         }
     }
 }

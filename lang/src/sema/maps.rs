@@ -12,11 +12,12 @@ use crate::ty::{Agg, Ty};
 use std::collections::BTreeMap;
 
 /// All maps of a script, by name.
-///
-#[derive(Debug, Default)]
-pub(super) struct Maps {
+#[derive(Debug)]
+pub(super) struct Maps<'a> {
     used: BTreeMap<String, Map>,
     declared: BTreeMap<String, Declared>,
+    /// What there is before the script runs, used by it or not.
+    known: &'a [hir::Map],
 }
 
 /// What is known of one map.
@@ -32,6 +33,8 @@ struct Map {
     id: MapId,
     /// The first use.
     span: Span,
+    /// Whether it holds something before the script runs, so that all of the above is said.
+    known: bool,
 }
 
 /// `let @name = kind(size);`
@@ -107,7 +110,16 @@ fn declared(cx: &mut Context, decl: &ast::MapDecl) -> Option<Declared> {
     Some(Declared { kind, size, span: decl.span })
 }
 
-impl Maps {
+impl<'a> Maps<'a> {
+    /// No map is used; these hold something already.
+    pub fn new(known: &'a [hir::Map]) -> Self {
+        Maps { used: BTreeMap::new(), declared: BTreeMap::new(), known }
+    }
+
+    fn known(&self, name: &str) -> Option<&'a hir::Map> {
+        self.known.iter().find(|it| it.name == name)
+    }
+
     /// Numbers the maps by name. A map that the round to come finds makes a further round.
     pub fn rank(&mut self) {
         for (rank, map) in self.used.values_mut().enumerate() {
@@ -126,38 +138,34 @@ impl Maps {
 
     /// The map of that name; `true` when this is its first use.
     fn touch(&mut self, name: &str, span: Span) -> (&mut Map, bool) {
-        let mut new = false;
+        let (mut new, known) = (false, self.known(name));
         let map = self.used.entry(name.to_owned()).or_insert_with(|| {
             new = true;
-            let (key, value) = (Slot::open(span), Slot::open(span));
-            Map { keyed: None, key, value, assigned: false, id: MapId(0), span }
+            match known {
+                Some(known) => Map::known(known, span),
+                None => Map::open(span),
+            }
         });
         (map, new)
     }
 
+    /// The types of the values of maps that something is assigned to.
+    pub fn assigned_values(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.used.values_mut().filter(|it| it.assigned).map(|it| &mut it.value)
+    }
+
     /// Reports maps that are used but never get a value.
     pub fn report_untyped(&self, diagnostics: &mut Vec<Diagnostic>) {
-        let failed = crate::diagnostic::has_errors(diagnostics);
         let (untyped, typed): (Vec<_>, Vec<_>) =
             self.used.iter().partition(|(_, it)| *it.value.ty() == Ty::Error);
-        for (name, map) in untyped {
-            match map.assigned {
-                // A failed assignment has told already.
-                true if failed => {}
-                true => diagnostics.push(Diagnostic::error(
-                    map.span,
-                    format!("`{name}` is only assigned from itself, so its type is unknown"),
-                )),
-                false => {
-                    let near = nearest(name, typed.iter().map(|it| it.0.as_str()));
-                    let hint = match near {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("assign it somewhere, for example `{name} = 0`"),
-                    };
-                    diagnostics
-                        .push(Diagnostic::error(map.span, format!("`{name}` never gets a value")).hint(hint));
-                }
-            }
+        // What failed to be assigned has been reported already.
+        for (name, map) in untyped.into_iter().filter(|(_, it)| !it.assigned) {
+            let near = nearest(name, typed.iter().map(|it| it.0.as_str()));
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("assign it somewhere, for example `{name} = 0`"),
+            };
+            diagnostics.push(Diagnostic::error(map.span, format!("`{name}` never gets a value")).hint(hint));
         }
     }
 
@@ -169,16 +177,53 @@ impl Maps {
     fn finish_map(&self, name: &str, map: &Map, config: &hir::Config) -> hir::Map {
         let keyed = map.keyed.is_some_and(|it| it.0);
         let declared = self.declared.get(name);
-        let entries = declared.map_or(config.max_map_keys, |it| it.size);
+        let known = self.known(name);
+        let entries = match (declared, known) {
+            (Some(declared), _) => declared.size,
+            (None, Some(known)) => known.max_entries.max(config.max_map_keys),
+            (None, None) => config.max_map_keys,
+        };
+        let kind = declared.map(|it| it.kind).or(known.map(|it| it.kind));
         hir::Map {
             name: name.to_owned(),
             key: keyed.then(|| map.key.ty().clone()),
             value: map.value.ty().clone(),
-            kind: declared.map_or(MapKind::Hash, |it| it.kind),
+            kind: kind.unwrap_or(MapKind::Hash),
             max_entries: if keyed { entries } else { 1 },
             span: declared.map_or(map.span, |it| it.span),
         }
     }
+}
+
+impl Map {
+    /// Nothing is said yet.
+    fn open(span: Span) -> Map {
+        let (key, value) = (Slot::open(span), Slot::open(span));
+        Map { keyed: None, key, value, assigned: false, id: MapId(0), span, known: false }
+    }
+
+    /// What it holds says all; uses may still widen it.
+    fn known(map: &hir::Map, span: Span) -> Map {
+        let slot = |ty: &Ty| Slot { known: Known::ty(ty.clone()), ..Slot::open(span) };
+        Map {
+            keyed: Some((map.key.is_some(), span)),
+            key: map.key.as_ref().map_or(Slot::open(span), slot),
+            value: slot(&map.value),
+            assigned: true,
+            known: true,
+            ..Map::open(span)
+        }
+    }
+}
+
+/// What helps when a script means something else by a name than what is known.
+fn forget(name: &str) -> String {
+    format!("it was filled before; use another name, or forget it with `:clear {name}`")
+}
+
+/// Says what made a use wrong: an earlier one at `first`, or that the map was filled before.
+fn blame(wrong: Diagnostic, name: &str, known: bool, first: Span, label: String) -> Diagnostic {
+    if known { wrong.hint(forget(name)) } else { wrong.label(first, label) }
 }
 
 /// A map element that a statement or an expression uses.
@@ -213,11 +258,16 @@ impl<'a> Body<'_, 'a> {
         if said.0 != key.is_some() {
             let (without, with) =
                 if said.0 { ("without a key", "with one") } else { ("with a key", "without one") };
-            self.cx.report(
-                Diagnostic::error(span, format!("`{name}` is used {without} here and {with} elsewhere"))
+            let elsewhere = if map.known { "before" } else { "elsewhere" };
+            let wrong =
+                Diagnostic::error(span, format!("`{name}` is used {without} here and {with} {elsewhere}"));
+            let wrong = match map.known {
+                true => wrong.hint(forget(name)),
+                false => wrong
                     .label(said.1, format!("used {with} here"))
                     .hint("a map has a key in all of its uses or in none; use two maps"),
-            );
+            };
+            self.cx.report(wrong);
             return Element { name, id: self.cx.maps.id(name), key: None, span };
         }
         let key = key.map(|key| self.storable(name, key)).map(|key| self.admit_key(name, key));
@@ -250,19 +300,15 @@ impl<'a> Body<'_, 'a> {
 
     fn admit_key(&mut self, name: &str, key: hir::Expr) -> hir::Expr {
         let (map, _) = self.cx.maps.touch(name, key.span);
-        let first = map.key.span;
+        let (first, known) = (map.key.span, map.known);
         let admitted = map.key.admit(Known::of(&key), key.span, &self.cx.types);
         let ty = map.key.ty().clone();
         self.cx.note(admitted);
         if admitted == Admitted::Conflict {
             let (found, expected) = self.cx.names_of(&key.ty, &ty);
-            return self.fail(
-                Diagnostic::error(
-                    key.span,
-                    format!("the key of `{name}` is `{expected}`, this is `{found}`"),
-                )
-                .label(first, format!("first used with `{expected}` here")),
-            );
+            let message = format!("the key of `{name}` is `{expected}`, this is `{found}`");
+            let label = format!("first used with `{expected}` here");
+            return self.fail(blame(Diagnostic::error(key.span, message), name, known, first, label));
         }
         self.warn_lost_sign(admitted, key.span, name);
         infer::coerce(key, &ty)
@@ -294,7 +340,7 @@ impl<'a> Body<'_, 'a> {
     ) -> Option<Ty> {
         let (map, _) = self.cx.maps.touch(element.name, element.span);
         map.assigned = true;
-        let first = map.value.span;
+        let (first, known) = (map.value.span, map.known);
         let admitted = match sum {
             true => map.value.admit_sum(new.clone(), span, &self.cx.types),
             false => map.value.admit(new.clone(), span, &self.cx.types),
@@ -318,7 +364,8 @@ impl<'a> Body<'_, 'a> {
                 }
                 _ => format!("`{}` holds `{held}`, this is `{found}`", element.name),
             };
-            self.cx.report(Diagnostic::error(span, message).label(first, format!("`{held}` from here")));
+            let label = format!("`{held}` from here");
+            self.cx.report(blame(Diagnostic::error(span, message), element.name, known, first, label));
             return None;
         }
         self.warn_lost_sign(admitted, span, element.name);

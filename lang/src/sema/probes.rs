@@ -132,6 +132,13 @@ fn targets(cx: &mut Context, written: &ast::AttachPoint) -> Vec<Point> {
             Diagnostic::error(written.span, format!("`{name}` does not exist on this machine"))
                 .maybe_hint(near)
         }
+        Matches::Unavailable(reason) if cx.options.assume => {
+            let message = format!("`{}` is taken as it stands: {reason}", point.name());
+            cx.report(Diagnostic::warning(written.span, message));
+            // No object is made for places that were not looked up.
+            cx.unseen |= point.name().contains('*');
+            return vec![point];
+        }
         Matches::Unavailable(reason) => {
             Diagnostic::error(written.span, format!("`{}` is not possible: {reason}", point.name())).machine()
         }
@@ -196,8 +203,15 @@ fn see_function(shape: &mut Shape, signature: &FunctionTy, uses: &Uses) {
 fn tracepoint_record(cx: &mut Context, category: &str, event: &str, span: Span) -> Option<StructId> {
     let name = format!("tracepoint:{category}:{event}");
     let Some(text) = cx.host.tracepoint_format(category, event) else {
-        let message = format!("the arguments of `{name}` cannot be read on this machine");
-        cx.report(Diagnostic::error(span, message).hint("its `format` file is in tracefs, which needs root"));
+        const HINT: &str = "its `format` file is in tracefs, which needs root";
+        let unread = match cx.options.assume {
+            true => Diagnostic::warning(span, format!("the arguments of `{name}` are not checked")),
+            false => {
+                Diagnostic::error(span, format!("the arguments of `{name}` cannot be read on this machine"))
+            }
+        };
+        cx.unseen |= cx.options.assume;
+        cx.report(unread.hint(HINT));
         return None;
     };
     match tracefs::parse_format(&text, &name, &mut cx.types) {

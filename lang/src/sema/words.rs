@@ -8,7 +8,7 @@ use crate::builtins::Builtin;
 use crate::c;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{self, ExprKind};
-use crate::host::FunctionTy;
+use crate::host::{FunctionTy, TypeKind};
 use crate::probes::{Context as Receives, ProbeKind};
 use crate::source::Span;
 use crate::ty::{Space, Ty};
@@ -294,6 +294,11 @@ impl<'a> Body<'_, 'a> {
         if self.probe.signature.is_none() {
             let name = self.probe.points[0].name();
             let diagnostic = match self.cx.host.has_btf() {
+                _ if self.cx.options.assume => {
+                    self.cx.unseen = true;
+                    Diagnostic::warning(span, format!("the arguments of `{name}` are not checked"))
+                        .hint("this machine does not describe them")
+                }
                 true => {
                     Diagnostic::error(span, format!("the kernel does not describe the arguments of `{name}`"))
                 }
@@ -358,9 +363,15 @@ impl<'a> Body<'_, 'a> {
         }
         let ty = match builtin {
             Builtin::Pid | Builtin::Tid | Builtin::Cpid | Builtin::Rand => Ty::U32,
-            Builtin::Comm => Ty::Str(16),
+            Builtin::Comm => {
+                // Programs read the name where the task's type says that it is.
+                if let Some(Ty::Struct(task)) = self.cx.kernel_type(TypeKind::Struct, "task_struct") {
+                    self.cx.complete(task);
+                }
+                Ty::Str(16)
+            }
             Builtin::Curtask => {
-                let task = self.cx.kernel_type(crate::host::TypeKind::Struct, "task_struct");
+                let task = self.cx.kernel_type(TypeKind::Struct, "task_struct");
                 Ty::Ptr(Box::new(task.unwrap_or(Ty::Void)), Space::Kernel)
             }
             Builtin::Func if self.probe.space() == Space::User => Ty::Usym,

@@ -2,7 +2,7 @@
 //!
 //! Comes in: `/sys/kernel/btf/vmlinux` and the modules' files beside it. Goes out: records found by
 //! name or id. Opening one is a single pass that notes where each record starts; nothing is decoded
-//! before it is asked for ([`decode`] into the language's types, [`print`] into C).
+//! before it is asked for ([`decode`] into the language's types, `print` into C).
 
 pub mod decode;
 pub mod kernel;

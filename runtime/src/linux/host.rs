@@ -3,6 +3,7 @@
 //! Nothing is read before it is needed, and each source once at most: a script that names no type
 //! pays for none.
 
+mod inferred;
 mod matching;
 mod similar;
 
@@ -41,6 +42,8 @@ pub struct LinuxHost {
     known_functions: RefCell<HashMap<String, (Rc<Btf>, u32)>>,
     /// Where headers lie.
     folders: Vec<PathBuf>,
+    /// Whether scripts are only checked: see [`LinuxHost::for_checking`].
+    checking: bool,
 }
 
 impl LinuxHost {
@@ -49,9 +52,17 @@ impl LinuxHost {
         LinuxHost::default()
     }
 
+    /// The running kernel, as far as it can be seen without root, for scripts that will not run
+    /// here and now. Formats of tracepoints that may not be read come from the kernel's types, and
+    /// what cannot be found out is [`Matches::Unavailable`]: to be used with
+    /// [`lang::sema::Options::assume`].
+    pub fn for_checking() -> LinuxHost {
+        LinuxHost { checking: true, ..LinuxHost::default() }
+    }
+
     /// The same with folders in which headers are looked for, in this order.
-    pub fn with_folders(folders: Vec<PathBuf>) -> LinuxHost {
-        LinuxHost { folders, ..LinuxHost::default() }
+    pub fn with_folders(self, folders: Vec<PathBuf>) -> LinuxHost {
+        LinuxHost { folders, ..self }
     }
 
     /// The kernel's types, if it describes them.
@@ -125,7 +136,11 @@ impl Host for LinuxHost {
     }
 
     fn tracepoint_format(&self, category: &str, event: &str) -> Option<String> {
-        self.tracefs().ok()?.format(category, event).ok()
+        match self.tracefs() {
+            Ok(tracefs) => tracefs.format(category, event).ok(),
+            Err(_) if self.checking => inferred::format(self.types()?, category, event),
+            Err(_) => None,
+        }
     }
 
     fn include(&self, path: &str) -> Option<String> {
@@ -214,6 +229,7 @@ pub(crate) mod tests {
             barred: OnceCell::from(HashSet::from(["vfs_open".to_owned()])),
             known_functions: RefCell::default(),
             folders: Vec::new(),
+            checking: false,
         };
         (host, directory)
     }
@@ -273,6 +289,34 @@ pub(crate) mod tests {
         ] {
             let Matches::Unavailable(reason) = host.matches(&point) else { panic!("{point:?}") };
             assert!(reason.contains(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_check_tells_what_it_can() {
+        let (host, _directory) = fixture("check");
+        let host = LinuxHost {
+            tracefs: OnceCell::from(Err(Error::new("no tracefs"))),
+            kprobes: OnceCell::from(false),
+            checking: true,
+            ..host
+        };
+        let event = |event: &str| Point {
+            kind: ProbeKind::Tracepoint,
+            target: Target::Tracepoint { category: "sched".to_owned(), event: event.to_owned() },
+        };
+        for (point, expected) in [
+            (kprobe("vfs_raed", 0), None),
+            (kprobe("vfs_read", 0), Some("CONFIG_KPROBES")),
+            (event("sched_swich"), None),
+            (event("sched_switch"), Some("no tracefs")),
+            (event("sched_*"), Some("no tracefs")),
+        ] {
+            match (host.matches(&point), expected) {
+                (Matches::Points(points), None) => assert_eq!(points, [], "{point:?}"),
+                (Matches::Unavailable(reason), Some(part)) => assert!(reason.contains(part), "{reason}"),
+                (found, _) => panic!("{point:?}: {found:?}"),
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 use super::attach::{self, Method};
 use super::kernel::{self, Kernel};
 use super::map::{self, Map};
+use super::privileges;
 use super::providers::trampoline;
 use super::ring::Ring;
 use super::sys::bpf::{self, DebugInfo, MapSpec, ProgramSpec, attach_type, program_type};
@@ -169,7 +170,7 @@ fn ring_size(pages: Option<u32>) -> u32 {
 
 fn map_error(name: &str, spec: &MapSpec<'_>, errno: Errno) -> Error {
     match errno.code {
-        libc::EPERM | libc::EACCES if !kernel::is_privileged() => kernel::privileges_missing(),
+        libc::EPERM | libc::EACCES if !privileges::is_privileged() => privileges::missing(),
         libc::EPERM => Error::new(format!("the kernel does not allow to create maps ({errno})"))
             .hint("a container's seccomp filter or, before Linux 5.11, the limit of locked memory (`ulimit -l`) may forbid it"),
         libc::ENOMEM | libc::E2BIG => {
@@ -326,12 +327,16 @@ impl Prepared<'_> {
     fn refused(&self, errno: Errno, log: String) -> Error {
         let program = &self.manifest.programs[self.program];
         let name = program.points.first().map_or_else(|| program.symbol.clone(), Point::name);
-        if errno.code == libc::EPERM && !kernel::is_privileged() {
-            return kernel::privileges_missing();
+        if errno.code == libc::EPERM && !privileges::is_privileged() {
+            return privileges::missing();
         }
         match errno.code {
             _ if !log.trim().is_empty() => verifier::refused(self.manifest, self.program, log),
             libc::EPERM if self.kind == program_type::TRACING => trampoline::not_allowed(&name),
+            libc::EPERM if self.kind == program_type::XDP => {
+                Error::new(format!("the kernel does not allow to load `{name}` ({errno})"))
+                    .hint("packets need CAP_NET_ADMIN as well")
+            }
             libc::EPERM => Error::new(format!("the kernel does not allow to load `{name}` ({errno})")),
             libc::ENOMEM => Error::new(format!("not enough memory to load `{name}`")),
             libc::E2BIG => Error::new(format!(

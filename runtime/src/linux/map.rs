@@ -95,6 +95,17 @@ impl Map {
         bpf::map_update(self.fd.as_fd(), key, &row.repeat(self.copies as usize))
     }
 
+    /// Sets an entry, each CPU's own value; zero on CPUs for which there is none.
+    pub fn restore(&self, key: &[u8], values: &[Vec<u8>]) -> SysResult<()> {
+        let mut row = vec![0; self.row_len()];
+        for (place, value) in row.chunks_exact_mut(self.stride()).zip(values) {
+            self.check(key, Some(value))?;
+            place[..value.len()].copy_from_slice(value);
+        }
+        self.check(key, None)?;
+        bpf::map_update(self.fd.as_fd(), key, &row)
+    }
+
     /// Removes an entry if it is there.
     pub fn delete(&self, key: &[u8]) -> SysResult<()> {
         self.check(key, None)?;

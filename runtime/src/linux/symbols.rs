@@ -44,6 +44,14 @@ impl LinuxSymbols {
         LinuxSymbols { debug_info, ..Self::default() }
     }
 
+    /// The same for what is asked from now on.
+    pub fn use_debug_info(&mut self, debug_info: bool) {
+        if self.debug_info != debug_info {
+            let processes = std::mem::take(&mut self.processes);
+            *self = LinuxSymbols { processes, ..Self::new(debug_info) };
+        }
+    }
+
     fn resolve(&mut self, source: &Source<'_>, input: Input<u64>) -> Option<Symbol> {
         // Kernel addresses are looked up in kallsyms only, which has no lines anyway.
         let symbolizer = self.symbolizer.get_or_insert_with(|| {

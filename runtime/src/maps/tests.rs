@@ -67,7 +67,7 @@ fn a_per_cpu_scalar_counts_once_any_cpu_set_it() {
 
 #[test]
 fn keyed_maps_are_merged_and_sorted() {
-    let storage = Storage::Keyed { map: "m".to_owned(), per_cpu: true };
+    let storage = Storage::Keyed { map: "m".to_owned(), short: None, per_cpu: true };
     let map = map(Some(Ty::U8), Ty::Agg(Agg::Count), storage);
     let mut memory = memory(&[(&[1], &[&[5], &[5]]), (&[2], &[&[1], &[0]])]);
     let key = |n| Some(Value::Uint(n, 1));
@@ -82,7 +82,7 @@ fn keyed_maps_are_merged_and_sorted() {
 
 #[test]
 fn plain_values_of_a_per_cpu_map_add_up_or_the_first_stands_for_all() {
-    let storage = || Storage::Keyed { map: "m".to_owned(), per_cpu: true };
+    let storage = || Storage::Keyed { map: "m".to_owned(), short: None, per_cpu: true };
     let mut memory = memory(&[(&[1], &[&[0], &[3], &[4]])]);
     let key = Some(Value::Uint(1, 1));
     let sums = map(Some(Ty::U8), Ty::I64, storage());

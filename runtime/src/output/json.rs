@@ -125,7 +125,11 @@ fn key(out: &mut Vec<u8>, value: &Value, trailer: &str) {
         }
         Value::Stack(lines) => {
             put(out, "\n");
-            lines.iter().for_each(|line| put(out, format_args!("{}\n", line.trim_start_matches(' '))));
+            for line in lines {
+                // Also the blanks between the columns of `perf`'s mode are left out.
+                let columns = if line.starts_with('\t') { 3 } else { 0 };
+                put(out, format_args!("{}\n", line.trim_start_matches(' ').replacen(' ', "", columns)));
+            }
         }
         _ => text::value(out, value, trailer),
     }

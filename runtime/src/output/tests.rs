@@ -151,7 +151,7 @@ fn keys() {
         (record(), "{ .a = 1, .b = x y }", "{.a=1,.b=x y}"),
         (frames.clone(), "\n        a+1\n        b+2\n", "\\na+1\\nb+2\\n"),
         (tuple([frames, string("cat")]), "\n        a+1\n        b+2\n, cat", "\\na+1\\nb+2\\n,cat"),
-        (perf, "\n\t1f a+1 (m)\n", "\\n\\t1f a+1 (m)\\n"),
+        (perf, "\n\t1f a+1 (m)\n", "\\n\\t1fa+1(m)\\n"),
     ] {
         check_key(key, text, json);
     }

@@ -50,6 +50,7 @@ pub fn fire(machine: &mut Machine, firing: &Firing) -> Result<()> {
 pub fn set_task(machine: &mut Machine, task: &Task) {
     let parent = task_struct(machine, 1, 1, "init", 0);
     let address = task_struct(machine, task.tid, task.pid, &task.comm, parent);
+    machine.world.memory.set_kind(address, Kind::Typed);
     machine.world.task = Task { address, ..task.clone() };
 }
 

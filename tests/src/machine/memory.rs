@@ -19,6 +19,8 @@ pub enum Kind {
     Record,
     /// Kernel memory: only helpers read it.
     Kernel,
+    /// Kernel memory that a helper gives a typed pointer to: programs read it, too.
+    Typed,
     /// User memory: only helpers read it.
     User,
 }
@@ -54,6 +56,13 @@ impl Memory {
     pub fn add_at(&mut self, at: u64, kind: Kind, bytes: Vec<u8>) {
         let written = (kind == Kind::Stack).then(|| vec![false; bytes.len()]);
         self.regions.insert(at, Region { kind, bytes, written });
+    }
+
+    /// Says that the region that starts at `at` is of another kind.
+    pub fn set_kind(&mut self, at: u64, kind: Kind) {
+        if let Some(region) = self.regions.get_mut(&at) {
+            region.kind = kind;
+        }
     }
 
     /// Forgets a region.

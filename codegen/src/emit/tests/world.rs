@@ -27,6 +27,8 @@ pub struct World {
     seed: u64,
     /// A hash of all calls so far and what they were given.
     pub history: u64,
+    /// The history when entries of maps were last added or removed.
+    changed: u64,
 }
 
 impl World {
@@ -39,6 +41,7 @@ impl World {
             stack: vec![stack_fill; STACK_SIZE],
             seed,
             history: seed,
+            changed: seed,
         }
     }
 
@@ -78,23 +81,28 @@ impl World {
 
     /// A helper call. Pointers count as what they point to, as addresses on the stack differ.
     ///
-    /// Helpers that only give a value leave no trace: passes may drop or share their calls.
+    /// Helpers that only give a value leave no trace: passes may drop or share their calls. So do
+    /// look-ups, which find the same entry until entries change.
     pub fn call(&mut self, number: i64, args: &[u64]) -> u64 {
         if Helper::ALL.iter().any(|it| i64::from(it.number()) == number && dead::is_pure(*it)) {
             return mix(self.seed, number as u64);
         }
-        let mut hash = mix(self.history, number as u64);
+        let is = |helper: Helper| number == i64::from(helper.number());
+        let before = if is(Helper::MapLookupElem) { self.changed } else { self.history };
+        let mut hash = mix(before, number as u64);
         for &arg in args {
             let stack = STACK..STACK + STACK_SIZE as u64;
             let seen = if stack.contains(&arg) { self.load(arg, 8, false) } else { arg };
             hash = mix(hash, seen);
         }
-        self.history = hash;
-        match number {
-            1 if hash & 3 == 0 => 0,
-            1 => VALUES + (hash >> 8 & 3) * 16,
-            _ => hash,
+        if is(Helper::MapLookupElem) {
+            return if hash & 3 == 0 { 0 } else { VALUES + (hash >> 8 & 3) * 16 };
         }
+        self.history = hash;
+        if is(Helper::MapUpdateElem) || is(Helper::MapDeleteElem) {
+            self.changed = hash;
+        }
+        hash
     }
 
     /// How many arguments a helper takes.

@@ -1,10 +1,13 @@
 //! All cases, by subject.
 
+mod documents;
 mod errors;
 mod language;
 mod lifecycle;
+mod losses;
 mod network;
 mod objects;
+mod repl;
 mod tracing;
 
 use crate::harness::Case;
@@ -13,8 +16,18 @@ pub use objects::SCRIPT as OBJECT_SCRIPT;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [tracing::CASES, language::CASES, lifecycle::CASES, errors::CASES, network::CASES, objects::CASES]
-        .into_iter()
-        .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
-        .collect()
+    [
+        tracing::CASES,
+        language::CASES,
+        lifecycle::CASES,
+        losses::CASES,
+        errors::CASES,
+        network::CASES,
+        objects::CASES,
+        repl::CASES,
+        documents::CASES,
+    ]
+    .into_iter()
+    .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))
+    .collect()
 }

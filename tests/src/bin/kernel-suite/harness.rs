@@ -26,6 +26,8 @@ pub enum Need {
     Trampolines,
     /// Virtual Ethernet pairs and `ip`.
     Veth,
+    /// Pseudo-terminals.
+    Terminals,
     /// Objects built on another kernel.
     Objects,
     /// A program of the system.
@@ -33,14 +35,20 @@ pub enum Need {
 }
 
 impl Need {
+    /// Whether the need is not met here.
+    pub fn is_missing(self) -> bool {
+        self.missing().is_some()
+    }
+
     /// Why the need is not met, if it is not.
-    fn missing(self) -> Option<String> {
+    pub fn missing(self) -> Option<String> {
         match self {
             Need::Kprobes => (!Path::new("/sys/bus/event_source/devices/kprobe").exists())
                 .then(|| "this kernel has no kprobes (CONFIG_KPROBES)".to_owned()),
             // Trampolines and kprobes are both text patching, which this project's host forbids.
             Need::Trampolines => (!Path::new("/sys/bus/event_source/devices/kprobe").exists())
                 .then(|| "this kernel refuses BPF trampolines".to_owned()),
+            Need::Terminals => crate::terminal::open().err(),
             Need::Veth => Need::Program("ip").missing(),
             Need::Objects => std::env::var_os("OBJECTS")
                 .is_none()

@@ -1,0 +1,194 @@
+//! What a text typed at a prompt is: probes, statements without a probe, or a command to the prompt.
+//!
+//! Comes in: any text. Goes out: the script that it stands for. It types nothing; what is wrong with
+//! the script is left to the parser to say.
+
+use crate::ast::{Expr, ExprKind, Item, Script, Stmt, StmtKind, UnaryOp};
+use crate::builtins::{Builtin, Kind};
+use crate::lex::{self, Token, TokenKind};
+use crate::parse;
+use crate::probes::ProbeKind;
+use crate::source::FileId;
+
+/// A text typed at a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// White space and comments.
+    Nothing,
+    /// `:name argument`, without the colon.
+    Command(String),
+    /// A script.
+    Script(String),
+    /// The script of statements that came without a probe: they are run once, in a `begin`. A value
+    /// that nothing is done with is printed.
+    Statements(String),
+}
+
+/// What `text` is. A text that is neither is taken for what it begins like.
+pub fn read(text: &str) -> Entry {
+    if let Some(command) = text.trim_start().strip_prefix(':') {
+        return Entry::Command(command.trim().to_owned());
+    }
+    if lex::lex(text).iter().all(|it| it.kind.is_trivia()) {
+        return Entry::Nothing;
+    }
+    if parsed(text).is_some() {
+        return Entry::Script(text.to_owned());
+    }
+    let wrapped = format!("begin {{ {}\n}}", text.trim());
+    match parsed(&wrapped).as_ref().and_then(single_probe) {
+        Some([Stmt { kind: StmtKind::Expr(value) | StmtKind::Value(value), .. }]) if is_idle(value) => {
+            let value = &wrapped[value.span.start as usize..value.span.end as usize];
+            Entry::Statements(format!("begin {{ print({value}) }}"))
+        }
+        Some(_) => Entry::Statements(wrapped),
+        None if begins_like_statements(text) => Entry::Statements(wrapped),
+        None => Entry::Script(text.to_owned()),
+    }
+}
+
+/// Whether `text` needs another line. Attach points still lack a body, so they do as well.
+pub fn is_incomplete(text: &str) -> bool {
+    if text.trim_start().starts_with(':') {
+        return false;
+    }
+    match begins_like_statements(text) {
+        true => lex::is_incomplete_body(text),
+        false => lex::is_incomplete(text) || lacks_body(text),
+    }
+}
+
+/// The tokens of `text`, read as what it begins like.
+pub fn tokens(text: &str) -> Vec<Token> {
+    if begins_like_statements(text) { lex::lex_body(text) } else { lex::lex(text) }
+}
+
+fn parsed(text: &str) -> Option<Script> {
+    let parsed = parse::parse(text, FileId(0));
+    parsed.diagnostics.is_empty().then_some(parsed.script)
+}
+
+/// The statements of a script that is one probe. A brace too many makes it two items.
+fn single_probe(script: &Script) -> Option<&[Stmt]> {
+    match script.items.as_slice() {
+        [Item::Probe(probe)] => Some(&probe.body.stmts),
+        _ => None,
+    }
+}
+
+/// Whether the expression only gives a value, so that it can be typed for nothing but to see it.
+fn is_idle(expr: &Expr) -> bool {
+    use ExprKind::*;
+    match &expr.kind {
+        Int(_) | Bool(_) | Str(_) | Ipv4(_) | Mac(_) | Map { .. } | Positional(_) | PositionalCount => true,
+        Word(name) => is_value(name),
+        Call { name, .. } => is_value(&name.text),
+        Unary(UnaryOp::AddressOf, _) => false,
+        Unary(..) | Binary(..) | In(..) | Ternary(..) | Cast(..) | Field { .. } => true,
+        TupleIndex(..) | Index(..) | Tuple(_) | Record(_) | Sizeof(_) | Offsetof(..) => true,
+        Error | Cidr4(..) | Var(_) | Step { .. } | If(..) | Block(_) | Comptime(_) => false,
+    }
+}
+
+fn is_value(name: &str) -> bool {
+    Builtin::from_name(name).is_some_and(|it| matches!(it.kind(), Kind::Value | Kind::Compiler))
+}
+
+/// Whether the first words are those of a statement rather than of an attach point or declaration.
+fn begins_like_statements(text: &str) -> bool {
+    let tokens = lex::lex_body(text);
+    let mut tokens = tokens.iter().filter(|it| !it.kind.is_trivia());
+    let Some(first) = tokens.next() else { return false };
+    let second = tokens.next();
+    let calls = second.is_some_and(|it| it.start == first.end && it.text(text) == "(");
+    let word = first.text(text);
+    match first.kind {
+        TokenKind::Map
+        | TokenKind::Variable
+        | TokenKind::Positional
+        | TokenKind::Number
+        | TokenKind::Mac
+        | TokenKind::String
+        | TokenKind::UnclosedString => true,
+        TokenKind::Word => {
+            calls || (ProbeKind::from_name(word).is_none() && Builtin::from_name(word).is_some())
+        }
+        TokenKind::Keyword => match word {
+            "let" => second.is_some_and(|it| it.kind == TokenKind::Variable),
+            "config" | "enum" | "fn" | "import" | "macro" | "struct" | "union" => false,
+            _ => true,
+        },
+        TokenKind::Punct => matches!(word, "(" | "{" | "!" | "-" | "~" | "++" | "--"),
+        _ => false,
+    }
+}
+
+/// Whether `text` ends in an attach point of a known probe type.
+fn lacks_body(text: &str) -> bool {
+    let tokens = lex::lex(text);
+    let last = tokens.iter().rfind(|it| !it.kind.is_trivia());
+    let Some(point) = last.filter(|it| it.kind == TokenKind::AttachPoint) else { return false };
+    let provider = point.text(text).split(':').next().unwrap_or_default();
+    ProbeKind::from_name(provider).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_entries() {
+        let script = |text: &str| Entry::Script(text.to_owned());
+        let begin = |text: &str| Entry::Statements(format!("begin {{ {text}\n}}"));
+        let print = |text: &str| Entry::Statements(format!("begin {{ print({text}) }}"));
+        for (text, expected) in [
+            ("", Entry::Nothing),
+            ("  // nothing", Entry::Nothing),
+            (" :clear @x ", Entry::Command("clear @x".to_owned())),
+            ("begin { @x = 1 }", script("begin { @x = 1 }")),
+            ("kprobe:f /pid/ { @ = count() }", script("kprobe:f /pid/ { @ = count() }")),
+            ("config = { max_map_keys = 2 } end { }", script("config = { max_map_keys = 2 } end { }")),
+            ("print(@x)", begin("print(@x)")),
+            ("@x = 5; @y++ // both", begin("@x = 5; @y++ // both")),
+            ("if (@x) {\n exit()\n}", begin("if (@x) {\n exit()\n}")),
+            ("let $x = 1; print($x)", begin("let $x = 1; print($x)")),
+            ("@x;", print("@x")),
+            ("@x[1, \"a\"] // seen", print("@x[1, \"a\"]")),
+            ("(1 + 2) * 3", print("(1 + 2) * 3")),
+            ("(1, 2)", print("(1, 2)")),
+            ("pid", print("pid")),
+            ("exit", begin("exit")),
+            ("@x++", begin("@x++")),
+            // Wrong as either.
+            ("printf(\"a\" 1)", begin("printf(\"a\" 1)")),
+            ("kprobe:f { @x = }", script("kprobe:f { @x = }")),
+            ("} end {", script("} end {")),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn waits_for_the_rest() {
+        for (text, expected) in [
+            ("kprobe:f", true),
+            ("kprobe:f,", true),
+            ("begin", true),
+            ("kprobe:f /pid == 1/", true),
+            ("kprobe:f {", true),
+            ("kprobe:f { }", false),
+            ("kprob:f", false),
+            ("print(@x,", true),
+            ("if (@x) { print(1);", true),
+            ("@x[1,", true),
+            ("@x = 1", false),
+            ("print(@x)", false),
+            ("/* a", true),
+            ("@x /* a", true),
+            (":maps", false),
+            ("", false),
+        ] {
+            assert_eq!(is_incomplete(text), expected, "{text}");
+        }
+    }
+}
