@@ -93,7 +93,10 @@ pub(crate) fn read(
     if own.len() > n_predefined || !preprocessor.tokens.is_empty() {
         for it in own {
             loose.extend(warn_loose(&it));
-            macros.insert(it.name.text.to_string(), meaning(&it, &mut preprocessor, &mut declarations, sources));
+            macros.insert(
+                it.name.text.to_string(),
+                meaning(&it, &mut preprocessor, &mut declarations, sources),
+            );
         }
     }
     let mut diagnostics = preprocessor.diagnostics;
@@ -169,7 +172,12 @@ fn item_span(item: &ast::Item) -> Span {
 
 /// What a macro means in a script. A number where C sees one, for then its operators bind as C has
 /// it whatever stands around it; else the expression that is written there.
-fn meaning(it: &Macro, preprocessor: &mut Preprocessor, names: &mut Declarations, sources: &Sources) -> Meaning {
+fn meaning(
+    it: &Macro,
+    preprocessor: &mut Preprocessor,
+    names: &mut Declarations,
+    sources: &Sources,
+) -> Meaning {
     let (Some(first), Some(last)) = (it.body.first(), it.body.last()) else {
         return Meaning::Other("stands for nothing");
     };
@@ -179,7 +187,11 @@ fn meaning(it: &Macro, preprocessor: &mut Preprocessor, names: &mut Declarations
     match it.body.as_slice() {
         [text] if text.kind == Kind::Text => return Meaning::Str(parse::literal::string(&text.text).0),
         // A name may be a type's as well as a value's.
-        [word] if word.kind == Kind::Word && !word.text.starts_with('$') && !names.enumerators.contains_key(&*word.text) => {
+        [word]
+            if word.kind == Kind::Word
+                && !word.text.starts_with('$')
+                && !names.enumerators.contains_key(&*word.text) =>
+        {
             return Meaning::Word(word.text.to_string());
         }
         [keyword, tag] if tag.kind == Kind::Word => {

@@ -10,7 +10,10 @@ pub(crate) fn value(name: &str) -> Option<i64> {
     while low < high {
         let middle = low + (high - low) / 2;
         let start = TABLE.as_bytes()[..middle].iter().rposition(|it| *it == b'\n').map_or(0, |it| it + 1);
-        let end = TABLE.as_bytes()[middle..].iter().position(|it| *it == b'\n').map_or(TABLE.len(), |it| middle + it);
+        let end = TABLE.as_bytes()[middle..]
+            .iter()
+            .position(|it| *it == b'\n')
+            .map_or(TABLE.len(), |it| middle + it);
         let (found, value) = TABLE[start..end].split_once(' ')?;
         match found.as_bytes().cmp(name.as_bytes()) {
             std::cmp::Ordering::Equal => return number(value),

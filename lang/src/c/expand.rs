@@ -174,7 +174,10 @@ fn arguments(tokens: &[Token], params: &[Rc<str>], used: &Token) -> Faulty<Optio
             }
             if args.len() != params.len() {
                 let (takes, given) = (params.len(), args.len());
-                return Err(fault(used, format!("`{}` takes {takes} arguments, {given} are given", used.text)));
+                return Err(fault(
+                    used,
+                    format!("`{}` takes {takes} arguments, {given} are given", used.text),
+                ));
             }
             return Ok(Some((args, at + 1)));
         }

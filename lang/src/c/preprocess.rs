@@ -172,7 +172,13 @@ impl<'a> Preprocessor<'a> {
         // A condition behind the branch that remained is not even looked at.
         let holds = match last.decided {
             true => Ok(false),
-            false => if name.is("else") { Ok(true) } else { self.condition(rest, name) },
+            false => {
+                if name.is("else") {
+                    Ok(true)
+                } else {
+                    self.condition(rest, name)
+                }
+            }
         };
         last.active = matches!(holds, Ok(true));
         last.decided |= last.active;
@@ -222,7 +228,9 @@ impl<'a> Preprocessor<'a> {
         let (params, body) = match rest.first() {
             Some(open) if open.is("(") && !open.spaced => {
                 let close = rest.iter().position(|it| it.is(")"));
-                let Some(close) = close else { return Err(fault(open, "the macro's parameters have no `)`")) };
+                let Some(close) = close else {
+                    return Err(fault(open, "the macro's parameters have no `)`"));
+                };
                 (Some(parameters(&rest[1..close])?), &rest[close + 1..])
             }
             _ => (None, rest),
@@ -244,7 +252,9 @@ impl<'a> Preprocessor<'a> {
             return match quoted {
                 true => {
                     let missing = fault(hash, format!("there is no header `{path}`"));
-                    Err(Box::new(missing.hint("headers are looked for beside the script and in `-I` folders")))
+                    Err(Box::new(
+                        missing.hint("headers are looked for beside the script and in `-I` folders"),
+                    ))
                 }
                 false => Ok(()),
             };
@@ -254,7 +264,10 @@ impl<'a> Preprocessor<'a> {
         }
         self.included_bytes += text.len();
         if self.including.len() == DEEPEST_INCLUDE || self.included_bytes > LARGEST_INCLUDE {
-            return Err(fault(hash, format!("`{path}` is one header too many: they include each other too often")));
+            return Err(fault(
+                hash,
+                format!("`{path}` is one header too many: they include each other too often"),
+            ));
         }
         let open = self.conditions.len();
         self.including.push(path.clone());
@@ -276,7 +289,9 @@ impl<'a> Preprocessor<'a> {
         let folder = self.including.last().and_then(|it| it.rsplit_once('/')).map(|it| it.0);
         let beside = folder.map(|it| format!("{it}/{path}"));
         let tries = beside.into_iter().chain([path.to_owned()]);
-        tries.map(|it| (it.as_str().into(), self.host.include(&it))).find_map(|(path, text)| Some((path, text?)))
+        tries
+            .map(|it| (it.as_str().into(), self.host.include(&it)))
+            .find_map(|(path, text)| Some((path, text?)))
     }
 }
 

@@ -92,16 +92,17 @@ fn read_text(text: &str) -> (Block, TypeTable, String) {
 /// `size/align` of `struct s` or `union s`, and of each named member its offset, or its first bit
 /// and its width.
 fn layout(text: &str) -> String {
-    let (block, types, found) = read_text(&format!("{text}\nstruct probe_ {{ char c; SELF s; }};").replace(
-        "SELF",
-        if text.contains("union s ") { "union s" } else { "struct s" },
-    ));
+    let (block, types, found) = read_text(
+        &format!("{text}\nstruct probe_ {{ char c; SELF s; }};")
+            .replace("SELF", if text.contains("union s ") { "union s" } else { "struct s" }),
+    );
     let find = |kind, name| match block.type_named(kind, name) {
         Some(Ty::Struct(id)) => Some(types.struct_def(id)),
         _ => None,
     };
     let Some(def) = find(TypeKind::Struct, "s").or(find(TypeKind::Union, "s")) else { return found };
-    let probe = find(TypeKind::Struct, "probe_").and_then(|it| it.fields.as_ref()).map_or(0, |it| it[1].offset);
+    let probe =
+        find(TypeKind::Struct, "probe_").and_then(|it| it.fields.as_ref()).map_or(0, |it| it[1].offset);
     let mut text = format!("{}/{probe}", def.size);
     let (mut plain, mut bits) = (String::new(), String::new());
     members(def, 0, &types, &mut plain, &mut bits);
@@ -128,74 +129,29 @@ fn members(def: &StructDef, base: u32, types: &TypeTable, plain: &mut String, bi
 
 /// Definitions and what gcc 12 makes of them on x86_64.
 const LAYOUTS: &[(&str, &str)] = &[
-    (
-        "struct s { char a; int b; short c; };",
-        "12/4 a@0 b@4 c@8",
-    ),
-    (
-        "struct s { char a; int b; short c; } __attribute__((packed));",
-        "7/1 a@0 b@1 c@5",
-    ),
-    (
-        "struct __attribute__((packed, aligned(4))) s { char a; long b; };",
-        "12/4 a@0 b@1",
-    ),
-    (
-        "struct s { char a; double d; float f; _Bool b; long double l; };",
-        "48/16 a@0 d@8 f@16 b@20 l@32",
-    ),
-    (
-        "struct s { char a; __int128 w; unsigned char z[3]; };",
-        "48/16 a@0 w@16 z@32",
-    ),
-    (
-        "struct s { char a __attribute__((aligned(8))); short b; };",
-        "8/8 a@0 b@2",
-    ),
+    ("struct s { char a; int b; short c; };", "12/4 a@0 b@4 c@8"),
+    ("struct s { char a; int b; short c; } __attribute__((packed));", "7/1 a@0 b@1 c@5"),
+    ("struct __attribute__((packed, aligned(4))) s { char a; long b; };", "12/4 a@0 b@1"),
+    ("struct s { char a; double d; float f; _Bool b; long double l; };", "48/16 a@0 d@8 f@16 b@20 l@32"),
+    ("struct s { char a; __int128 w; unsigned char z[3]; };", "48/16 a@0 w@16 z@32"),
+    ("struct s { char a __attribute__((aligned(8))); short b; };", "8/8 a@0 b@2"),
     (
         "struct s { int a; short b __attribute__((packed)); long c __attribute__((packed)); };",
         "16/4 a@0 b@4 c@6",
     ),
-    (
-        "struct s { char a; } __attribute__((aligned(64)));",
-        "64/64 a@0",
-    ),
-    (
-        "struct s { unsigned a:3; unsigned b:5; unsigned c:30; char d; };",
-        "12/4 d@8 a@0:3 b@3:5 c@32:30",
-    ),
-    (
-        "struct s { char x; int a:4; long b:40; int c:20; };",
-        "16/8 x@0 a@8:4 b@12:40 c@64:20",
-    ),
-    (
-        "struct s { unsigned a:3; unsigned :0; unsigned b:3; };",
-        "8/4 a@0:3 b@32:3",
-    ),
-    (
-        "struct s { char a; int :5; char b; };",
-        "3/1 a@0 b@2",
-    ),
-    (
-        "struct s { char a:4; short b:9; char c:7; };",
-        "4/2 a@0:4 b@4:9 c@16:7",
-    ),
+    ("struct s { char a; } __attribute__((aligned(64)));", "64/64 a@0"),
+    ("struct s { unsigned a:3; unsigned b:5; unsigned c:30; char d; };", "12/4 d@8 a@0:3 b@3:5 c@32:30"),
+    ("struct s { char x; int a:4; long b:40; int c:20; };", "16/8 x@0 a@8:4 b@12:40 c@64:20"),
+    ("struct s { unsigned a:3; unsigned :0; unsigned b:3; };", "8/4 a@0:3 b@32:3"),
+    ("struct s { char a; int :5; char b; };", "3/1 a@0 b@2"),
+    ("struct s { char a:4; short b:9; char c:7; };", "4/2 a@0:4 b@4:9 c@16:7"),
     (
         "struct s { unsigned a:17; unsigned b:20; unsigned long c:30; } __attribute__((packed));",
         "9/1 a@0:17 b@17:20 c@37:30",
     ),
-    (
-        "struct s { _Bool a:1; unsigned char b:7; unsigned long long c:33; };",
-        "8/8 a@0:1 b@1:7 c@8:33",
-    ),
-    (
-        "union s { char a; int b[3]; long c; unsigned d:7; };",
-        "16/8 a@0 b@0 c@0 d@0:7",
-    ),
-    (
-        "union s { char a[5]; short b; } __attribute__((packed));",
-        "5/1 a@0 b@0",
-    ),
+    ("struct s { _Bool a:1; unsigned char b:7; unsigned long long c:33; };", "8/8 a@0:1 b@1:7 c@8:33"),
+    ("union s { char a; int b[3]; long c; unsigned d:7; };", "16/8 a@0 b@0 c@0 d@0:7"),
+    ("union s { char a[5]; short b; } __attribute__((packed));", "5/1 a@0 b@0"),
     (
         "struct s { char tag; union { int i; struct { char c; short h; }; }; int end; };",
         "12/4 tag@0 i@4 c@4 h@6 end@8",
@@ -208,22 +164,10 @@ const LAYOUTS: &[(&str, &str)] = &[
         "struct s { int (*call)(int, void *); void (*table[4])(void); int (*grid)[3]; int *list[3]; };",
         "72/8 call@0 table@8 grid@40 list@48",
     ),
-    (
-        "struct s { int n; char rest[]; };",
-        "4/4 n@0 rest@4",
-    ),
-    (
-        "struct s { short n; struct { long v; } rest[0]; };",
-        "8/8 n@0 rest@8",
-    ),
-    (
-        "enum e { A, B = 7 }; struct s { char c; enum e e; enum e f:4; };",
-        "12/4 c@0 e@4 f@64:4",
-    ),
-    (
-        "enum big { L = 0x100000000 }; struct s { char c; enum big e; };",
-        "16/8 c@0 e@8",
-    ),
+    ("struct s { int n; char rest[]; };", "4/4 n@0 rest@4"),
+    ("struct s { short n; struct { long v; } rest[0]; };", "8/8 n@0 rest@8"),
+    ("enum e { A, B = 7 }; struct s { char c; enum e e; enum e f:4; };", "12/4 c@0 e@4 f@64:4"),
+    ("enum big { L = 0x100000000 }; struct s { char c; enum big e; };", "16/8 c@0 e@8"),
     (
         "enum __attribute__((packed)) tiny { T0, T1 = 200 }; struct s { enum tiny t; short u; };",
         "4/2 t@0 u@2",
@@ -240,22 +184,13 @@ const LAYOUTS: &[(&str, &str)] = &[
         "struct inner { char a; int b; } __attribute__((packed)); struct s { char x; struct inner i; long y; };",
         "16/8 x@0 i@1 y@8",
     ),
-    (
-        "struct s { _Alignas(16) char a; int b; };",
-        "16/16 a@0 b@4",
-    ),
+    ("struct s { _Alignas(16) char a; int b; };", "16/16 a@0 b@4"),
     (
         "struct s { char a[sizeof(long) * 2 - 1]; char b[(3 > 2) ? 4 : 5]; char c[1 << 3 | 'A' % 2]; };",
         "28/1 a@0 b@15 c@19",
     ),
-    (
-        "enum { N = 3, M = N * 2 }; struct s { int a[N][M]; char z; };",
-        "76/4 a@0 z@72",
-    ),
-    (
-        "struct node; struct s { struct node *a; struct s *next; }; struct node { int v; };",
-        "16/8 a@0 next@8",
-    ),
+    ("enum { N = 3, M = N * 2 }; struct s { int a[N][M]; char z; };", "76/4 a@0 z@72"),
+    ("struct node; struct s { struct node *a; struct s *next; }; struct node { int v; };", "16/8 a@0 next@8"),
     (
         "struct s { long unsigned a; signed char b; unsigned short int c; long int long d; };",
         "24/8 a@0 b@8 c@10 d@16",
@@ -271,8 +206,12 @@ fn members_lie_where_gcc_puts_them() {
 
 #[test]
 fn kernel_types_are_members() {
-    assert_eq!(layout("struct s { char a; struct list_head l; pid_t p; __be16 port; };"), "24/4 a@0 l@4 p@16 port@20");
-    let (block, types, found) = read_text("struct s { struct list_head *kernel; struct later *own; }; struct later { int a; };");
+    assert_eq!(
+        layout("struct s { char a; struct list_head l; pid_t p; __be16 port; };"),
+        "24/4 a@0 l@4 p@16 port@20"
+    );
+    let (block, types, found) =
+        read_text("struct s { struct list_head *kernel; struct later *own; }; struct later { int a; };");
     assert_eq!(found, "");
     let Some(Ty::Struct(later)) = block.type_named(TypeKind::Struct, "later") else { panic!() };
     assert_eq!(types.struct_def(later).size, 4);
@@ -346,7 +285,10 @@ fn macros_mean_what_they_expand_to() {
 fn conditions_choose_one_branch() {
     let cases = [
         ("#if 1\n#define X 1\n#else\n#define X 2\n#endif", "1"),
-        ("#if 0\n#define X 1\n#elif 3 > 2\n#define X 2\n#elif 1\n#define X 3\n#else\n#define X 4\n#endif", "2"),
+        (
+            "#if 0\n#define X 1\n#elif 3 > 2\n#define X 2\n#elif 1\n#define X 3\n#else\n#define X 4\n#endif",
+            "2",
+        ),
         ("#ifdef BPFTRACE_HAVE_BTF\n#define X 1\n#endif", "1"),
         ("#ifndef __KSCOPE__\n#define X 1\n#else\n#define X 2\n#endif", "2"),
         ("#if defined(A) || !defined B && __x86_64__\n#define X 5\n#endif", "5"),
@@ -375,7 +317,10 @@ fn mistakes_are_told_at_their_place() {
         ("struct s { int a[n]; };", "c.bt:1:18-19: ERROR: `n` is no constant"),
         ("struct s { int a[100000][100000]; };", "c.bt:1:17-18: ERROR: the array is too large"),
         ("struct s { long short a; };", "c.bt:1:12-16: ERROR: these words are no type of C"),
-        ("struct s { int a __attribute__((aligned(3))); };", "c.bt:1:41-42: ERROR: an alignment is a power of two up to 4096"),
+        (
+            "struct s { int a __attribute__((aligned(3))); };",
+            "c.bt:1:41-42: ERROR: an alignment is a power of two up to 4096",
+        ),
         ("typedef int;", "c.bt:1:12-13: ERROR: expected the new type's name, found `;`"),
         ("enum e { A B };", "c.bt:1:12-13: ERROR: expected `,` or `}`, found `B`"),
         ("#error stop here", "c.bt:1:1-2: ERROR: #error: stop here"),
@@ -386,7 +331,10 @@ fn mistakes_are_told_at_their_place() {
         ("#frob", "c.bt:1:2-6: ERROR: unknown directive `#frob`"),
         ("#define F(a) a\n#if F(1, 2)\n#endif", "c.bt:2:5-6: ERROR: `F` takes 1 arguments, 2 are given"),
         ("#include \"nope.h\"", "c.bt:1:1-2: ERROR: there is no header `nope.h`"),
-        ("#include \"loop.h\"", "c.bt:1:1-2: ERROR: in `loop.h`, line 1: `loop.h` is one header too many: they include each other too often"),
+        (
+            "#include \"loop.h\"",
+            "c.bt:1:1-2: ERROR: in `loop.h`, line 1: `loop.h` is one header too many: they include each other too often",
+        ),
         ("#include \"open.h\"", "c.bt:1:1-2: ERROR: `open.h` leaves an `#if` open"),
         ("#include \"wrong.h\"", "c.bt:1:1-2: ERROR: in `wrong.h`, line 4: unknown type `nothing`"),
         ("#include <linux/tcp.h>\n#include <stdio.h>", ""),
@@ -427,9 +375,32 @@ fn hostile_texts_end_soon() {
         doubling += &format!("#define X{n} X{0} + X{0}\n", n - 1);
     }
     doubling += "struct s { int a[X59]; };";
-    let deep = |open: &str, close: &str| format!("struct s {{ int a[{}1{}]; }};", open.repeat(5000), close.repeat(5000));
+    let deep = |open: &str, close: &str| {
+        format!("struct s {{ int a[{}1{}]; }};", open.repeat(5000), close.repeat(5000))
+    };
     let nested = format!("{}int a;{}", "struct s { ".repeat(3000), " };".repeat(3000));
-    let pieces = ["struct", "s", "{", "}", "int", "a", ":", "3", ";", "[", "]", "(", ")", "*", "#if", "\n", "__attribute__", "\"x", "'", ","];
+    let pieces = [
+        "struct",
+        "s",
+        "{",
+        "}",
+        "int",
+        "a",
+        ":",
+        "3",
+        ";",
+        "[",
+        "]",
+        "(",
+        ")",
+        "*",
+        "#if",
+        "\n",
+        "__attribute__",
+        "\"x",
+        "'",
+        ",",
+    ];
     let mut texts = vec![
         doubling,
         deep("(", ")"),

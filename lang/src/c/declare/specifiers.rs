@@ -35,7 +35,17 @@ const QUALIFIERS: [&str; 20] = [
 
 /// Words that name or make up C's own types.
 const BASE_WORDS: [&str; 12] = [
-    "void", "char", "short", "int", "long", "float", "double", "signed", "__signed__", "unsigned", "_Bool",
+    "void",
+    "char",
+    "short",
+    "int",
+    "long",
+    "float",
+    "double",
+    "signed",
+    "__signed__",
+    "unsigned",
+    "_Bool",
     "__int128",
 ];
 
@@ -96,9 +106,8 @@ impl Declarations<'_> {
                 cursor.bump();
                 let (found, tagged) = cursor.nested(|cursor| self.tagged(cursor, kind))?;
                 (shape, anonymous) = (Some(found), !tagged);
-            } else if let Some(found) = Some(&token)
-                .filter(|it| it.kind == Kind::Word)
-                .and_then(|it| self.named(&it.text))
+            } else if let Some(found) =
+                Some(&token).filter(|it| it.kind == Kind::Word).and_then(|it| self.named(&it.text))
             {
                 cursor.bump();
                 shape = Some(found);
