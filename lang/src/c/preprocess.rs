@@ -9,7 +9,7 @@ use super::cursor::Cursor;
 use super::evaluate::{Names, Value, evaluate};
 use super::expand::{Macro, Macros};
 use super::token::{self, Kind, Origin, Place, Token};
-use super::{Fault, Faulty, fault, fault_at};
+use super::{Faulty, fault, fault_at};
 use crate::diagnostic::Diagnostic;
 use crate::host::Host;
 use crate::source::{FileId, Span};
@@ -92,8 +92,8 @@ impl<'a> Preprocessor<'a> {
         self.conditions.last().map(|it| &it.place)
     }
 
-    fn report(&mut self, fault: Fault) {
-        self.diagnostics.push(*fault);
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
     }
 
     fn text(&mut self, text: &str, origin: &Origin) {
@@ -104,7 +104,7 @@ impl<'a> Preprocessor<'a> {
                 [hash, directive @ ..] if hash.is("#") => {
                     self.flush(&mut plain);
                     if let Err(fault) = self.directive(hash, directive) {
-                        self.report(fault);
+                        self.report(*fault);
                     }
                 }
                 line if self.is_active() => plain.extend_from_slice(line),
@@ -118,7 +118,7 @@ impl<'a> Preprocessor<'a> {
     fn flush(&mut self, plain: &mut Vec<Token>) {
         match self.macros.expand(&std::mem::take(plain)) {
             Ok(tokens) => self.tokens.extend(tokens),
-            Err(fault) => self.report(fault),
+            Err(fault) => self.report(*fault),
         }
     }
 
