@@ -75,6 +75,10 @@ pub struct ScriptArgs {
     #[arg(short = 'e', value_name = "PROGRAM")]
     pub program: Option<String>,
 
+    /// Look for headers in this folder too, behind the script's own
+    #[arg(short = 'I', value_name = "FOLDER")]
+    pub include: Vec<PathBuf>,
+
     /// Allow what changes the machine, by name
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
     pub allow: Vec<AllowArg>,

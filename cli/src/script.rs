@@ -10,6 +10,7 @@ use lang::parse::Parsed;
 use lang::{Diagnostic, FileId, Source, Sources, Span, ast, diagnostic, hir, sema};
 use runtime::linux::reason;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 
 /// Most diagnostics that are printed; whoever has more begins with these.
 const SHOWN: usize = 50;
@@ -43,6 +44,14 @@ impl Script {
     pub fn of_text(text: String, warnings: bool) -> Script {
         let source = Source { name: "stdin".to_owned(), text };
         Script { sources: Sources(vec![source]), params: Vec::new(), warnings }
+    }
+
+    /// Where its headers lie: beside it, and in the folders that were given.
+    pub fn folders(&self, args: &ScriptArgs) -> Vec<PathBuf> {
+        let name = &self.sources.get(FileId(0)).name;
+        let own = Path::new(name).parent().filter(|it| !it.as_os_str().is_empty());
+        let own = own.unwrap_or(Path::new(".")).to_owned();
+        [own].into_iter().chain(args.include.iter().cloned()).collect()
     }
 
     /// Parses it; syntax errors are printed.

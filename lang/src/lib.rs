@@ -10,6 +10,7 @@
 pub mod ast;
 pub mod attach;
 pub mod builtins;
+mod c;
 pub mod diagnostic;
 pub mod entry;
 pub mod fmt;

@@ -83,17 +83,16 @@ pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<I
 
 fn unsupported(cx: &mut Context, item: &ast::Item) {
     let (span, what) = match item {
-        ast::Item::C(span) => (*span, "C code at the top of a script"),
         ast::Item::Import(import) => (import.span, "`import`"),
         ast::Item::Macro(function) => (function.name.span, "`macro`"),
         ast::Item::Function(function) => (function.name.span, "`fn`"),
-        ast::Item::Config(_) | ast::Item::MapDecl(_) | ast::Item::Probe(_) => return,
+        ast::Item::C(_) | ast::Item::Config(_) | ast::Item::MapDecl(_) | ast::Item::Probe(_) => return,
     };
     cx.report(Diagnostic::error(span, format!("{what} is not supported yet")));
 }
 
 fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut Vec<Instance<'a>>) {
-    let uses = Uses::of(probe);
+    let uses = Uses::of(probe, cx.block);
     let first = instances.len();
     let mut shapes: Vec<Shape> = Vec::new();
     // Attach points may overlap.

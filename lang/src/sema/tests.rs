@@ -105,6 +105,10 @@ impl Host for Fixture {
         Some(format!("name: {event}\nID: 1\nformat:\n{fields}\nprint fmt: \"\"\n"))
     }
 
+    fn include(&self, _: &str) -> Option<String> {
+        None
+    }
+
     fn has_btf(&self) -> bool {
         true
     }
