@@ -731,6 +731,10 @@ impl Host for Blind {
     fn kernel_symbol(&self, _: &str) -> Option<u64> {
         None
     }
+
+    fn include(&self, _path: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Script, whether there is a program, all messages.
