@@ -18,6 +18,7 @@ pub fn build(args: &BuildArgs) -> Result<u8, Failure> {
     // Objects and what leads to them are for machines that may offer more than this one, but records
     // are laid out as the running kernel says, never as its types suggest.
     let host = if args.emit == Some(EmitArg::Hir) { LinuxHost::for_checking() } else { LinuxHost::new() };
+    let host = host.with_folders(script.folders(&args.script));
     let options = sema::Options { assume: true, ..options(&args.script, &script, None) };
     let program = script.analyze(&options, &host)?;
     let target = target(&args.kernel)?;

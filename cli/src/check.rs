@@ -13,6 +13,7 @@ use runtime::linux::{LinuxHost, host_target};
 pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     let script = Script::read(&args.script)?;
     let options = sema::Options { assume: true, ..options(&args.script, &script, None) };
-    let Some(program) = script.examine(&options, &LinuxHost::for_checking())? else { return Ok(0) };
+    let host = LinuxHost::for_checking().with_folders(script.folders(&args.script));
+    let Some(program) = script.examine(&options, &host)? else { return Ok(0) };
     script.compile(&program, &host_target()).map(|_| 0)
 }

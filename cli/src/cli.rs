@@ -53,6 +53,8 @@ pub enum Command {
         override_usage = "kscope check [OPTIONS] FILE [PARAMS]...\n       kscope check [OPTIONS] -e PROGRAM [PARAMS]..."
     )]
     Check(CheckArgs),
+    /// Lay scripts out in one form; needs no root
+    Fmt(FmtArgs),
     /// Compile a script to an eBPF object, or print one of the compiler's stages
     #[command(
         override_usage = "kscope build [OPTIONS] -o OBJECT FILE [PARAMS]...\n       kscope build [OPTIONS] -o OBJECT -e PROGRAM [PARAMS]...\n       kscope build [OPTIONS] --emit STAGE FILE [PARAMS]..."
@@ -72,6 +74,10 @@ pub struct ScriptArgs {
     /// The script itself, instead of a file
     #[arg(short = 'e', value_name = "PROGRAM")]
     pub program: Option<String>,
+
+    /// Look for headers in this folder too, behind the script's own
+    #[arg(short = 'I', value_name = "FOLDER")]
+    pub include: Vec<PathBuf>,
 
     /// Allow what changes the machine, by name
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
@@ -211,6 +217,18 @@ pub struct CheckArgs {
     /// The script.
     #[command(flatten)]
     pub script: ScriptArgs,
+}
+
+/// `kscope fmt`
+#[derive(Debug, Args)]
+pub struct FmtArgs {
+    /// Change nothing: print the names of files that would change, and exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+
+    /// Scripts to rewrite; `-` or none: from standard input to standard output
+    #[arg(value_name = "FILE")]
+    pub files: Vec<String>,
 }
 
 /// `kscope build`

@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod cli;
 mod failure;
+mod fmt;
 mod info;
 mod list;
 mod repl;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         None => trace::trace(&cli.trace),
         Some(Command::Repl(args)) => repl::repl(args),
         Some(Command::Check(args)) => check::check(args),
+        Some(Command::Fmt(args)) => fmt::fmt(args),
         Some(Command::Build(args)) => build::build(args),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::List(args)) => list::list(args.pattern.as_deref(), args.verbose),

@@ -10,6 +10,10 @@ use lang::parse::Parsed;
 use lang::{Diagnostic, FileId, Source, Sources, Span, ast, diagnostic, hir, sema};
 use runtime::linux::reason;
 use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Most diagnostics that are printed; whoever has more begins with these.
+const SHOWN: usize = 50;
 
 /// A script and its parameters, as given on the command line.
 pub struct Script {
@@ -40,6 +44,14 @@ impl Script {
     pub fn of_text(text: String, warnings: bool) -> Script {
         let source = Source { name: "stdin".to_owned(), text };
         Script { sources: Sources(vec![source]), params: Vec::new(), warnings }
+    }
+
+    /// Where its headers lie: beside it, and in the folders that were given.
+    pub fn folders(&self, args: &ScriptArgs) -> Vec<PathBuf> {
+        let name = &self.sources.get(FileId(0)).name;
+        let own = Path::new(name).parent().filter(|it| !it.as_os_str().is_empty());
+        let own = own.unwrap_or(Path::new(".")).to_owned();
+        [own].into_iter().chain(args.include.iter().cloned()).collect()
     }
 
     /// Parses it; syntax errors are printed.
@@ -76,10 +88,10 @@ impl Script {
 
     /// Prints diagnostics on stderr; fails when one of them is an error.
     pub fn report(&self, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
-        for it in diagnostics {
-            if self.warnings || it.severity == lang::Severity::Error {
-                terminal::diagnostic(it, &self.sources);
-            }
+        let shown = || diagnostics.iter().filter(|it| self.warnings || it.severity == lang::Severity::Error);
+        shown().take(SHOWN).for_each(|it| terminal::diagnostic(it, &self.sources));
+        if let more @ 1.. = shown().skip(SHOWN).count() {
+            terminal::line(&format!("… and {more} more"));
         }
         let errors = || diagnostics.iter().filter(|it| it.severity == lang::Severity::Error);
         if errors().any(|it| it.fault == Fault::Script) {
@@ -126,7 +138,8 @@ pub fn environment() -> Vec<(String, String)> {
     settings
 }
 
-fn read_file(path: &str) -> Result<Source, Failure> {
+/// The text of a file, or of standard input (`-`).
+pub fn read_file(path: &str) -> Result<Source, Failure> {
     let (bytes, name) = match path {
         "-" => {
             let mut bytes = Vec::new();

@@ -23,7 +23,7 @@ pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     }
     let script = Script::read(&args.script)?;
     privileges::check()?;
-    let host = LinuxHost::new();
+    let host = LinuxHost::new().with_folders(script.folders(&args.script));
     let program = script.analyze(&options(&args.script, &script, args.session.pid), &host)?;
     let object = script.compile(&program, &host_target())?;
     if args.dry_run {

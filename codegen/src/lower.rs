@@ -44,10 +44,14 @@ use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The kernel lets per-CPU values be this large.
 const SCRATCH_LIMIT: u32 = 32 << 10;
+/// The kernel takes no longer program.
+const MOST_INSTRUCTIONS: usize = 1_000_000;
+/// The kernel lets one program use so many maps.
+const MOST_MAPS: usize = 64;
 /// Before Linux 5.11 keys could be no larger than the stack.
 const OLD_KEY_LIMIT: u32 = 512;
 
@@ -116,12 +120,32 @@ impl<'a> Context<'a> {
             for idx in first..probes.len() {
                 if nestings[idx] == nesting && functions[idx].is_none() {
                     let (function, used) = Body::lower(self, idx, base);
+                    self.refuse_function(&function);
                     functions[idx] = Some(function);
                     self.scratch_size = self.scratch_size.max(base + used);
                 }
             }
         }
         functions.into_iter().flatten().collect()
+    }
+
+    /// What the kernel would refuse, before the rest of the compiler spends time on it.
+    fn refuse_function(&mut self, function: &Function) {
+        if function.insts.len() > MOST_INSTRUCTIONS {
+            let message = format!("the probe becomes more than {MOST_INSTRUCTIONS} instructions");
+            let hint = "loops (`for`, `while`) take less than copies (`unroll`)";
+            self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
+        }
+        let maps = function.insts.iter().filter_map(|it| match it.op {
+            Op::MapAddr(map) | Op::MapValueAddr(map, _) => Some(map),
+            _ => None,
+        });
+        let n_maps = maps.collect::<HashSet<_>>().len();
+        if n_maps > MOST_MAPS {
+            let message = format!("the probe uses {n_maps} kernel maps, at most {MOST_MAPS} are possible");
+            let hint = "all maps without keys are in one; those with keys can share one, with a further key";
+            self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
+        }
     }
 
     fn module(self, mut functions: Vec<Function>) -> ir::Module {

@@ -4,8 +4,8 @@
 //! syntax error. It resolves no name and knows no builtin; what is wrong becomes
 //! [`ExprKind::Error`](crate::ast::ExprKind::Error) or is left out, and the parser goes on behind it.
 //!
-//! Neither the input's size nor its nesting can harm: work is linear, recursion and the height of
-//! the tree are limited, and after twenty errors the rest of the file is left unread.
+//! Neither the input's size nor its nesting can harm: work is linear, the file's size, recursion and
+//! the height of the tree are limited, and after twenty errors the rest of the file is left unread.
 
 mod expression;
 mod item;
@@ -13,7 +13,7 @@ pub(crate) mod literal;
 mod statement;
 mod types;
 
-use crate::ast::{Ident, Script};
+use crate::ast::{Expr, Ident, Script};
 use crate::diagnostic::Diagnostic;
 use crate::lex::{self, Token, TokenKind};
 use crate::source::{FileId, Span};
@@ -27,6 +27,10 @@ const NESTING_LIMIT: u32 = 200;
 /// Most levels of an expression tree. Without brackets `a + b + c …` grows one level with every
 /// operator, and every stage behind the parser walks the tree by recursion.
 const HEIGHT_LIMIT: u32 = 500;
+
+/// Largest script, in bytes. Kernels take programs of a million instructions at most, and a script
+/// becomes about one for every byte.
+const SIZE_LIMIT: usize = 1 << 20;
 
 /// Longest piece of the script that a message repeats.
 const QUOTE_LIMIT: usize = 40;
@@ -42,11 +46,29 @@ pub struct Parsed {
 
 /// Parses one file.
 pub fn parse(text: &str, file: FileId) -> Parsed {
+    if text.len() > SIZE_LIMIT {
+        let message = format!("the script has {} bytes, at most {SIZE_LIMIT} are possible", text.len());
+        let diagnostic = Diagnostic::error(Span { file, ..Span::default() }, message);
+        return Parsed { script: Script::default(), diagnostics: vec![diagnostic] };
+    }
     let mut parser = Parser::new(text, file);
     let script = parser.script();
     let mut diagnostics = parser.diagnostics;
     diagnostics.sort_by_key(|it| it.span.start);
     Parsed { script, diagnostics }
+}
+
+/// The expression that all of `span` is, in the text of its file; nothing when it is none.
+pub(crate) fn expression_in(text: &str, span: Span) -> Option<Expr> {
+    let code = text.get(span.start as usize..span.end as usize)?;
+    let moved = |it: Token| Token { start: it.start + span.start, end: it.end + span.start, ..it };
+    let mut tokens: Vec<Token> = lex::lex_body(code).into_iter().map(moved).collect();
+    // A backslash continues the line that a macro is defined in.
+    tokens.retain(|it| !it.kind.is_trivia() && it.text(text) != "\\");
+    tokens.push(Token { kind: TokenKind::End, start: span.end, end: span.end });
+    let mut parser = Parser::of_tokens(text, span.file, tokens);
+    let expr = parser.expression();
+    (parser.kind() == TokenKind::End && parser.diagnostics.is_empty()).then_some(expr)
 }
 
 /// A place among the tokens, and what was found wrong so far.
@@ -77,7 +99,19 @@ impl<'t> Parser<'t> {
         tokens.retain(|it| !it.kind.is_trivia());
         let end = text.len() as u32;
         tokens.push(Token { kind: TokenKind::End, start: end, end });
-        let mut parser = Parser {
+        let mut parser = Parser::of_tokens(text, file, tokens);
+        if let Some(token) = unclosed {
+            let opening = parser.span_of(Token { end: token.start + 2, ..token });
+            parser
+                .diagnostics
+                .push(Diagnostic::error(opening, "comment is not closed").hint("end it with `*/`"));
+            parser.failed_at = Some(parser.tokens.len() - 1);
+        }
+        parser
+    }
+
+    fn of_tokens(text: &'t str, file: FileId, tokens: Vec<Token>) -> Self {
+        Parser {
             text,
             file,
             tokens,
@@ -88,15 +122,7 @@ impl<'t> Parser<'t> {
             height: 0,
             in_condition: false,
             condition_at: usize::MAX,
-        };
-        if let Some(token) = unclosed {
-            let opening = parser.span_of(Token { end: token.start + 2, ..token });
-            parser
-                .diagnostics
-                .push(Diagnostic::error(opening, "comment is not closed").hint("end it with `*/`"));
-            parser.failed_at = Some(parser.tokens.len() - 1);
         }
-        parser
     }
 
     // The current token.

@@ -34,6 +34,7 @@ mod tests;
 pub(crate) use types::integer;
 
 use crate::ast;
+use crate::c;
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::hir;
 use crate::host::{Host, TypeKind};
@@ -99,7 +100,9 @@ pub fn analyze(
     options: &Options,
     host: &dyn Host,
 ) -> (Option<hir::Program>, Vec<Diagnostic>) {
-    let mut cx = Context::new(options, host);
+    let mut types = TypeTable::default();
+    let (block, found) = c::read(script, sources, host, &mut types);
+    let mut cx = Context { types, diagnostics: found, ..Context::new(options, host, &block) };
     config::read(&mut cx, script);
     maps::declare(&mut cx, script);
     let probes = probes::expand(&mut cx, script);
@@ -124,6 +127,10 @@ pub fn analyze(
 struct Context<'a> {
     options: &'a Options,
     host: &'a dyn Host,
+    /// The script's C code.
+    block: &'a c::Block,
+    /// Macros being looked into, the innermost last, and how many more may be.
+    macros: words::Macros<'a>,
     config: hir::Config,
     types: TypeTable,
     /// Answers of [`Host::kernel_type`].
@@ -147,10 +154,12 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn new(options: &'a Options, host: &'a dyn Host) -> Self {
+    fn new(options: &'a Options, host: &'a dyn Host, block: &'a c::Block) -> Self {
         Context {
             options,
             host,
+            block,
+            macros: words::Macros::default(),
             config: hir::Config::default(),
             types: options.known.types.clone(),
             kernel_types: HashMap::new(),
@@ -225,6 +234,7 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
         cx.actions.clear();
         cx.sent.clear();
         cx.diagnostics.clear();
+        cx.macros.rewind();
         let typed = probes.iter().enumerate().map(|(idx, probe)| stmts::probe(cx, idx, probe)).collect();
         round += 1;
         if !cx.changed && !cx.settle_unassigned() {

@@ -44,6 +44,34 @@ struct BlockState {
     incomplete: Vec<(Variable, Value)>,
 }
 
+/// A search for a variable's value through the blocks above.
+#[derive(Default)]
+struct Merges {
+    /// Blocks with a single way in that lie below the block asked last.
+    way: Vec<Block>,
+    /// Blocks with several ways in, not all of which are known yet.
+    open: Vec<Merge>,
+    /// The parameters that open or closed merges may get.
+    params: HashSet<Value>,
+    /// Those that the search itself came upon.
+    asked: HashSet<Value>,
+}
+
+/// A block with several ways in, and what is known of them.
+struct Merge {
+    block: Block,
+    /// What becomes its parameter, if it needs one.
+    param: Value,
+    /// The values from the first predecessors.
+    incoming: Vec<Value>,
+}
+
+/// What a block says of a variable.
+enum LookUp {
+    Value(Value),
+    In(Block),
+}
+
 impl Builder {
     /// Starts a function. Its entry block waits for [`Builder::start_entry`].
     pub fn new(name: String, probe: Option<usize>, params: Vec<Type>, span: Span) -> Builder {
@@ -77,6 +105,11 @@ impl Builder {
     /// The parameters of the function.
     pub fn params(&self) -> &[Value] {
         &self.function.blocks[0].params
+    }
+
+    /// How many operations there are so far.
+    pub fn n_insts(&self) -> usize {
+        self.function.insts.len()
     }
 
     /// Sets the script text that the next operations come from; gives the one before.
@@ -398,40 +431,105 @@ impl Builder {
         self.current = None;
     }
 
+    /// A variable's value at the end of a block. Not recursive: a script may be a long chain of
+    /// blocks where ways meet.
     fn read_in(&mut self, block: Block, variable: Variable) -> Value {
+        let mut merges = Merges::default();
+        let mut at = block;
+        loop {
+            let mut value = match self.look_up(at, variable, &mut merges) {
+                LookUp::Value(value) => value,
+                LookUp::In(predecessor) => {
+                    at = predecessor;
+                    continue;
+                }
+            };
+            for passed in merges.way.drain(..) {
+                self.states[passed.index()].definitions.insert(variable, value);
+            }
+            // A value of one way into a merge; the last one closes it.
+            at = loop {
+                let Some(merge) = merges.open.last_mut() else { return value };
+                merge.incoming.push(value);
+                let predecessors = &self.states[merge.block.index()].predecessors;
+                if let Some(next) = predecessors.get(merge.incoming.len()) {
+                    break *next;
+                }
+                let Some(merge) = merges.open.pop() else { return value };
+                value = self.close(merge, variable, &merges.asked);
+            };
+        }
+    }
+
+    /// One step of [`Builder::read_in`]: the value, or the block to ask next.
+    fn look_up(&mut self, block: Block, variable: Variable, merges: &mut Merges) -> LookUp {
+        let ty = self.variables[variable.0 as usize];
         let state = &self.states[block.index()];
         if let Some(value) = state.definitions.get(&variable) {
-            return *value;
-        }
-        let value = if !state.sealed {
-            let value = self.param(block, self.variables[variable.0 as usize]);
-            self.states[block.index()].incomplete.push((variable, value));
-            value
-        } else {
-            match state.predecessors.as_slice() {
-                [] => self.undefined(block),
-                [only] => self.read_in(*only, variable),
-                _ => {
-                    let value = self.param(block, self.variables[variable.0 as usize]);
-                    // Before the operands are looked up: a loop finds the parameter itself.
-                    self.states[block.index()].definitions.insert(variable, value);
-                    self.pass_to(block, variable);
-                    value
-                }
+            // A loop that leads back to a merge, which then needs its parameter.
+            if merges.params.contains(value) {
+                merges.asked.insert(*value);
             }
-        };
-        self.states[block.index()].definitions.insert(variable, value);
-        value
+            return LookUp::Value(*value);
+        }
+        if !state.sealed {
+            let value = self.param(block, ty);
+            self.states[block.index()].incomplete.push((variable, value));
+            self.states[block.index()].definitions.insert(variable, value);
+            return LookUp::Value(value);
+        }
+        match *state.predecessors.as_slice() {
+            [] => {
+                let value = self.undefined(block);
+                self.states[block.index()].definitions.insert(variable, value);
+                LookUp::Value(value)
+            }
+            [only] => {
+                merges.way.push(block);
+                LookUp::In(only)
+            }
+            [first, ..] => {
+                let param = self.value(ty);
+                self.states[block.index()].definitions.insert(variable, param);
+                merges.params.insert(param);
+                merges.open.push(Merge { block, param, incoming: Vec::new() });
+                LookUp::In(first)
+            }
+        }
+    }
+
+    /// Ends the search at a merge: one value from everywhere is that value, else it becomes a
+    /// parameter.
+    fn close(&mut self, merge: Merge, variable: Variable, asked: &HashSet<Value>) -> Value {
+        let Merge { block, param, incoming } = merge;
+        if !asked.contains(&param) && incoming.iter().all(|it| *it == incoming[0]) {
+            self.states[block.index()].definitions.insert(variable, incoming[0]);
+            if param.index() + 1 == self.function.values.len() {
+                self.function.values.pop();
+            }
+            return incoming[0];
+        }
+        self.function.blocks[block.index()].params.push(param);
+        for (idx, value) in incoming.into_iter().enumerate() {
+            let predecessor = self.states[block.index()].predecessors[idx];
+            self.pass(predecessor, block, value);
+        }
+        param
     }
 
     /// Passes a variable's value along every edge to a block that has a new parameter for it.
     fn pass_to(&mut self, block: Block, variable: Variable) {
         for predecessor in self.states[block.index()].predecessors.clone() {
             let value = self.read_in(predecessor, variable);
-            for edge in self.function.blocks[predecessor.index()].terminator.edges_mut() {
-                if edge.block == block {
-                    edge.args.push(value);
-                }
+            self.pass(predecessor, block, value);
+        }
+    }
+
+    /// One more argument from a block to another.
+    fn pass(&mut self, from: Block, to: Block, value: Value) {
+        for edge in self.function.blocks[from.index()].terminator.edges_mut() {
+            if edge.block == to {
+                edge.args.push(value);
             }
         }
     }

@@ -193,6 +193,10 @@ impl Body<'_, '_> {
     fn unroll(&mut self, count: u32, body: &[Stmt]) {
         let done = self.b.block();
         for _ in 0..count {
+            // Copies of copies of copies are quickly more than there is memory for.
+            if self.b.n_insts() > super::MOST_INSTRUCTIONS {
+                break;
+            }
             let next = self.b.block();
             self.in_loop(Loop { next, done }, body);
             self.b.jump(next, &[]);

@@ -103,16 +103,28 @@ fn trivial_params(function: &Function) -> HashMap<Value, Value> {
     }
     let trivial: HashMap<Value, Value> =
         only.into_iter().filter_map(|(param, it)| Some((param, it?))).collect();
+    let mut ends = HashMap::new();
+    for &param in trivial.keys() {
+        follow(param, &trivial, &mut ends);
+    }
     // Two parameters may be each other's only value; such a circle is left alone.
-    let ends = |mut value: Value| {
-        for _ in 0..=trivial.len() {
-            match trivial.get(&value) {
-                Some(next) => value = *next,
-                None => return true,
-            }
+    ends.into_iter().filter_map(|(param, end)| Some((param, end?))).collect()
+}
+
+/// Notes for a parameter, and for those on the way, where the way of replacements ends; `None` when
+/// it goes in a circle.
+fn follow(param: Value, trivial: &HashMap<Value, Value>, ends: &mut HashMap<Value, Option<Value>>) {
+    let mut way = Vec::new();
+    let mut at = param;
+    let end = loop {
+        if let Some(end) = ends.get(&at) {
+            break *end;
         }
-        false
+        let Some(&next) = trivial.get(&at) else { break Some(at) };
+        // Until the end is known, who comes by again has gone in a circle.
+        ends.insert(at, None);
+        way.push(at);
+        at = next;
     };
-    let sound = trivial.iter().filter(|(param, _)| ends(**param));
-    sound.map(|(param, value)| (*param, *value)).collect()
+    ends.extend(way.into_iter().map(|it| (it, end)));
 }

@@ -57,6 +57,10 @@ fn probes() {
         "probe xdp:eth0\n  when (in (. ip saddr) 10.0.0.0/8)\n  drop",
     );
     script("#!/usr/bin/env kscope\n// c\nend {} k:f {}", "probe end\nprobe k:f");
+    script(
+        "k:f /@m[{ 1 }] ? { 2 } : if 3 { 4 } else { 5 }/ { }",
+        "probe k:f\n  when (? @m[{ value 1 }] { value 2 } (if 3 { value 4 } { value 5 }))",
+    );
 }
 
 #[test]

@@ -141,7 +141,9 @@ fn find(name: &str) -> Option<&'static Setting> {
 }
 
 fn set(cx: &mut Context, entry: &ast::ConfigEntry) {
-    let name = entry.key.text.as_str();
+    // The variables of the environment may stand here with their whole names.
+    let lower = entry.key.text.strip_prefix("BPFTRACE_").map(str::to_ascii_lowercase);
+    let name = lower.as_deref().unwrap_or(&entry.key.text);
     let Some(setting) = find(name) else {
         if WITHOUT_EFFECT.contains(&name) {
             return cx.report(Diagnostic::warning(entry.key.span, format!("`{name}` has no effect here")));

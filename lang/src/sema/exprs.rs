@@ -10,6 +10,9 @@ use crate::layout;
 use crate::source::Span;
 use crate::ty::Ty;
 
+/// Most values in a tuple or a record with all that is in it: such values are copied member by member.
+const MOST_PARTS: usize = 1024;
+
 impl<'a> Body<'_, 'a> {
     /// Types an expression; it may have no value ([`Ty::Void`]).
     pub(super) fn expr(&mut self, expr: &'a ast::Expr) -> hir::Expr {
@@ -131,6 +134,9 @@ impl<'a> Body<'_, 'a> {
         if items.iter().any(|it| it.ty == Ty::Error) {
             return self.unknown(span);
         }
+        if items.iter().map(|it| parts(&it.ty)).sum::<usize>() > MOST_PARTS {
+            return self.fail(Diagnostic::error(span, format!("a tuple of more than {MOST_PARTS} values")));
+        }
         let ty = Ty::Tuple(items.iter().map(|it| it.ty.clone()).collect());
         hir::Expr { kind: hir::ExprKind::Tuple(items), ty, span }
     }
@@ -145,6 +151,9 @@ impl<'a> Body<'_, 'a> {
         let values: Vec<_> = items.iter().map(|(_, value)| self.value(value)).collect();
         if values.iter().any(|it| it.ty == Ty::Error) {
             return self.unknown(span);
+        }
+        if values.iter().map(|it| parts(&it.ty)).sum::<usize>() > MOST_PARTS {
+            return self.fail(Diagnostic::error(span, format!("a record of more than {MOST_PARTS} values")));
         }
         let fields =
             items.iter().zip(&values).map(|((name, _), value)| (name.text.clone(), value.ty.clone()));
@@ -188,5 +197,14 @@ impl<'a> Body<'_, 'a> {
         let (then, otherwise) = (infer::coerce(then, &ty), infer::coerce(otherwise, &ty));
         let kind = hir::ExprKind::Cond(Box::new(condition), Box::new(then), Box::new(otherwise));
         hir::Expr { kind, ty, span }
+    }
+}
+
+/// How many values a value consists of.
+fn parts(ty: &Ty) -> usize {
+    match ty {
+        Ty::Tuple(items) => items.iter().map(parts).sum(),
+        Ty::Record(fields) => fields.iter().map(|(_, ty)| parts(ty)).sum(),
+        _ => 1,
     }
 }

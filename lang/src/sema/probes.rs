@@ -15,6 +15,9 @@ use crate::ty::{Field, StructId, Ty};
 use std::collections::HashSet;
 use std::rc::Rc;
 
+/// Most attach points that a script writes, and most programs that come of them: bpftrace's limits.
+const MOST: usize = 1024;
+
 /// A body with targets that it cannot tell apart.
 pub(super) struct Instance<'a> {
     pub probe: &'a ast::Probe,
@@ -47,12 +50,22 @@ struct Shape {
 /// Every body with its targets, in the order of the script.
 pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<Instance<'a>> {
     let mut instances = Vec::new();
-    let mut n_probes = 0;
+    let (mut n_probes, mut n_points) = (0, 0);
     for item in &script.items {
         match item {
             ast::Item::Probe(probe) => {
                 n_probes += 1;
+                n_points += probe.points.len();
+                if n_points > MOST {
+                    cx.report(Diagnostic::error(probe.span, format!("more than {MOST} attach points")));
+                    return Vec::new();
+                }
                 expand_probe(cx, probe, &mut instances);
+                if instances.len() > MOST {
+                    let message = format!("more than {MOST} programs, one for each type of the arguments");
+                    cx.report(Diagnostic::error(probe.span, message));
+                    return Vec::new();
+                }
             }
             other => unsupported(cx, other),
         }
@@ -70,17 +83,16 @@ pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<I
 
 fn unsupported(cx: &mut Context, item: &ast::Item) {
     let (span, what) = match item {
-        ast::Item::C(span) => (*span, "C code at the top of a script"),
         ast::Item::Import(import) => (import.span, "`import`"),
         ast::Item::Macro(function) => (function.name.span, "`macro`"),
         ast::Item::Function(function) => (function.name.span, "`fn`"),
-        ast::Item::Config(_) | ast::Item::MapDecl(_) | ast::Item::Probe(_) => return,
+        ast::Item::C(_) | ast::Item::Config(_) | ast::Item::MapDecl(_) | ast::Item::Probe(_) => return,
     };
     cx.report(Diagnostic::error(span, format!("{what} is not supported yet")));
 }
 
 fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut Vec<Instance<'a>>) {
-    let uses = Uses::of(probe);
+    let uses = Uses::of(probe, cx.block);
     let first = instances.len();
     let mut shapes: Vec<Shape> = Vec::new();
     // Attach points may overlap.

@@ -22,7 +22,7 @@ use lang::ty::{Origin, StructId, Ty, TypeTable};
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A file of BTF and an id in it.
@@ -40,6 +40,8 @@ pub struct LinuxHost {
     /// Functions found through a wildcard: a look-up by name takes a third of a millisecond, and
     /// after a wildcard many follow.
     known_functions: RefCell<HashMap<String, (Rc<Btf>, u32)>>,
+    /// Where headers lie.
+    folders: Vec<PathBuf>,
     /// Whether scripts are only checked: see [`LinuxHost::for_checking`].
     checking: bool,
 }
@@ -56,6 +58,11 @@ impl LinuxHost {
     /// [`lang::sema::Options::assume`].
     pub fn for_checking() -> LinuxHost {
         LinuxHost { checking: true, ..LinuxHost::default() }
+    }
+
+    /// The same with folders in which headers are looked for, in this order.
+    pub fn with_folders(self, folders: Vec<PathBuf>) -> LinuxHost {
+        LinuxHost { folders, ..self }
     }
 
     /// The kernel's types, if it describes them.
@@ -134,6 +141,11 @@ impl Host for LinuxHost {
             Err(_) if self.checking => inferred::format(self.types()?, category, event),
             Err(_) => None,
         }
+    }
+
+    fn include(&self, path: &str) -> Option<String> {
+        let folders = self.folders.iter().map(|it| it.join(path));
+        folders.filter(|it| it.is_file()).find_map(|it| std::fs::read_to_string(it).ok())
     }
 
     fn has_btf(&self) -> bool {
@@ -216,6 +228,7 @@ pub(crate) mod tests {
             kprobes: OnceCell::from(true),
             barred: OnceCell::from(HashSet::from(["vfs_open".to_owned()])),
             known_functions: RefCell::default(),
+            folders: Vec::new(),
             checking: false,
         };
         (host, directory)
@@ -266,7 +279,7 @@ pub(crate) mod tests {
             kprobes: OnceCell::from(false),
             ..host
         };
-        let function = |kind| Point { kind, ..kprobe("vfs_read", 0) };
+        let function = |kind| Point { kind, ..kprobe("no_btf", 0) };
         let event = Target::Tracepoint { category: "sched".to_owned(), event: "*".to_owned() };
         for (point, expected) in [
             (function(ProbeKind::Kprobe), "CONFIG_KPROBES"),
