@@ -44,7 +44,8 @@ pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
     shape::shape(text, &parsed.script, &mut pieces);
     let formatted = layout::lay_out(&piece::without_dropped(pieces));
     if formatted.len() > parse::SIZE_LIMIT {
-        let message = format!("laid out, the script would have {} bytes, too many to be read", formatted.len());
+        let message =
+            format!("laid out, the script would have {} bytes, too many to be read", formatted.len());
         return Err(vec![Diagnostic::error(Span::default(), message)]);
     }
     assert!(meaning::is_same(text, &formatted), "formatting changed the script's meaning");
