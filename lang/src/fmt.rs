@@ -18,7 +18,7 @@ mod shape;
 
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::parse;
-use crate::source::FileId;
+use crate::source::{FileId, Span};
 
 /// Columns that a line should fit into.
 const WIDTH: usize = 80;
@@ -43,6 +43,11 @@ pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
     let mut pieces = piece::pieces(text);
     shape::shape(text, &parsed.script, &mut pieces);
     let formatted = layout::lay_out(&piece::without_dropped(pieces));
+    if formatted.len() > parse::SIZE_LIMIT {
+        let message =
+            format!("laid out, the script would have {} bytes, too many to be read", formatted.len());
+        return Err(vec![Diagnostic::error(Span::default(), message)]);
+    }
     assert!(meaning::is_same(text, &formatted), "formatting changed the script's meaning");
     Ok(formatted)
 }

@@ -30,7 +30,7 @@ const HEIGHT_LIMIT: u32 = 500;
 
 /// Largest script, in bytes. Kernels take programs of a million instructions at most, and a script
 /// becomes about one for every byte.
-const SIZE_LIMIT: usize = 1 << 20;
+pub const SIZE_LIMIT: usize = 1 << 20;
 
 /// Longest piece of the script that a message repeats.
 const QUOTE_LIMIT: usize = 40;

@@ -100,7 +100,7 @@ pub fn analyze(
     options: &Options,
     host: &dyn Host,
 ) -> (Option<hir::Program>, Vec<Diagnostic>) {
-    let mut types = TypeTable::default();
+    let mut types = options.known.types.clone();
     let (block, found) = c::read(script, sources, host, &mut types);
     let mut cx = Context { types, diagnostics: found, ..Context::new(options, host, &block) };
     config::read(&mut cx, script);
@@ -161,7 +161,7 @@ impl<'a> Context<'a> {
             block,
             macros: words::Macros::default(),
             config: hir::Config::default(),
-            types: options.known.types.clone(),
+            types: TypeTable::default(),
             kernel_types: HashMap::new(),
             enumerators: HashMap::new(),
             maps: maps::Maps::new(&options.known.maps),
