@@ -55,7 +55,7 @@ impl UnsupportedArgs {
             });
         }
         let absent = [
-            (!self.included.is_empty(), "--include (write `#include` in the script)"),
+            (!self.included.is_empty(), "--include (C headers)"),
             (self.debuginfo.is_some(), "--debuginfo"),
             (self.traceable_functions.is_some(), "--traceable-functions"),
             (self.no_feature.is_some(), "--no-feature"),
