@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use crate::script::{Script, options};
 use codegen::Target;
 use codegen::target::KernelVersion;
-use lang::{Diagnostic, hir};
-use runtime::linux::{LinuxHost, host_target};
+use lang::{Diagnostic, hir, sema};
+use runtime::linux::{LinuxHost, host_target, reason};
 use std::io::Write;
 
 /// Builds what the arguments ask for.
@@ -15,16 +15,24 @@ pub fn build(args: &BuildArgs) -> Result<u8, Failure> {
     if args.emit == Some(EmitArg::Ast) {
         return print(&lang::ast::text::print(&script.parse()?));
     }
-    let program = script.analyze(&options(&args.script, &script, None), &LinuxHost::new())?;
+    // Objects and what leads to them are for machines that may offer more than this one, but records
+    // are laid out as the running kernel says, never as its types suggest.
+    let host = if args.emit == Some(EmitArg::Hir) { LinuxHost::for_checking() } else { LinuxHost::new() };
+    let host = host.with_folders(script.folders(&args.script));
+    let options = sema::Options { assume: true, ..options(&args.script, &script, None) };
+    let program = script.analyze(&options, &host)?;
     let target = target(&args.kernel)?;
-    let failed = |diagnostics: Vec<Diagnostic>| script.report(&diagnostics).err().unwrap_or(Failure::Script);
     match args.emit {
-        Some(stage) => print(&stage_text(stage, &program, &target).map_err(failed)?),
+        Some(stage) => match stage_text(stage, &program, &target) {
+            Ok(text) => print(&text),
+            Err(diagnostics) => script.report(&diagnostics).map(|()| 1),
+        },
         None => {
-            let object = codegen::compile(&program, &target).map_err(failed)?;
+            let object = script.compile(&program, &target)?;
             let path = args.output.as_ref().expect("clap requires -o without --emit");
-            std::fs::write(path, object.elf)
-                .map_err(|error| Failure::machine(format!("cannot write {}: {error}", path.display())))?;
+            std::fs::write(path, object.elf).map_err(|error| {
+                Failure::machine(format!("cannot write {}: {}", path.display(), reason::of(&error)))
+            })?;
             Ok(0)
         }
     }

@@ -1,6 +1,8 @@
 //! Why a command failed: who is at fault decides the exit code.
 
-use lang::{Diagnostic, Sources, diagnostic};
+use crate::terminal;
+use lang::{Diagnostic, Sources};
+use runtime::linux::reason;
 use std::io;
 
 /// Why a command failed.
@@ -34,9 +36,9 @@ impl Failure {
             Failure::Unavailable => 2,
             Failure::ClosedPipe => 0,
             Failure::Machine { message, hint } => {
-                eprintln!("ERROR: {message}");
+                terminal::error(&message);
                 if let Some(hint) = hint {
-                    eprintln!("HINT: {hint}");
+                    terminal::hint(&hint);
                 }
                 2
             }
@@ -50,11 +52,11 @@ impl Failure {
     pub fn of_run(error: runtime::backend::Error, sources: &Sources, verbose: bool) -> Failure {
         let Some(refusal) = &error.refusal else { return error.into() };
         let shown = Diagnostic::error(refusal.span, &error.message).maybe_hint(error.hint);
-        eprint!("{}", diagnostic::render(&shown, sources));
+        terminal::diagnostic(&shown, sources);
         let log = if verbose { refusal.log.lines().collect() } else { refusal.excerpt() };
-        log.iter().for_each(|line| eprintln!("KERNEL: {line}"));
+        log.iter().for_each(|line| terminal::line(&format!("KERNEL: {line}")));
         if !verbose {
-            eprintln!("HINT: -v shows the kernel's whole log");
+            terminal::hint("-v shows the kernel's whole log");
         }
         Failure::Unavailable
     }
@@ -70,7 +72,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
-            _ => Failure::machine(error.to_string()),
+            _ => Failure::machine(reason::of(&error)),
         }
     }
 }

@@ -7,12 +7,15 @@ mod build;
 mod check;
 mod cli;
 mod failure;
+mod fmt;
 mod info;
 mod list;
 mod repl;
 mod run;
 mod script;
+mod terminal;
 mod trace;
+mod unsupported;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         None => trace::trace(&cli.trace),
         Some(Command::Repl(args)) => repl::repl(args),
         Some(Command::Check(args)) => check::check(args),
+        Some(Command::Fmt(args)) => fmt::fmt(args),
         Some(Command::Build(args)) => build::build(args),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::List(args)) => list::list(args.pattern.as_deref(), args.verbose),
@@ -47,7 +51,7 @@ fn report_bugs() {
             .map(String::as_str)
             .or_else(|| payload.downcast_ref::<&str>().copied())
             .unwrap_or("panic");
-        eprintln!("kscope: bug in kscope {}{place}: {reason}", env!("CARGO_PKG_VERSION"));
+        terminal::line(&format!("kscope: bug in kscope {}{place}: {reason}", env!("CARGO_PKG_VERSION")));
         std::process::exit(EXIT_BUG);
     }));
 }

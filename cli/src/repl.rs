@@ -10,6 +10,7 @@ mod input;
 use crate::cli::ReplArgs;
 use crate::failure::Failure;
 use crate::script::{Script, allow, environment};
+use crate::terminal;
 use crate::trace::{output, output_file, session_options};
 use codegen::Object;
 use input::Input;
@@ -19,7 +20,7 @@ use lang::sema;
 use runtime::dispatch::Dispatcher;
 use runtime::kept::KeptMaps;
 use runtime::linux::sys::process::Uninterrupted;
-use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target};
+use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target, privileges};
 use runtime::output::Message;
 use runtime::session::{self, Cause};
 use std::cell::RefCell;
@@ -46,6 +47,7 @@ shown: @, 1 + 2. Tab completes.
 /// Runs the prompt until end of input. At a terminal the result is 0; else it is that of the last entry
 /// that failed.
 pub fn repl(args: &ReplArgs) -> Result<u8, Failure> {
+    privileges::check()?;
     let mut input = Input::open(args.session.quiet)?;
     let mut prompt = Prompt::new(args)?;
     let mut code = 0;
@@ -125,7 +127,7 @@ impl<'a> Prompt<'a> {
             let entries = self.kept.entries(name, &mut self.symbols.clone(), &SystemClock::new());
             output.message(&Message::Map { name, entries: &entries, top: None, div: 1 })?;
         }
-        Ok(output.flush()?)
+        Ok(output.end()?)
     }
 
     fn clear(&mut self, map: Option<&str>) -> Result<(), Failure> {
@@ -155,6 +157,8 @@ impl<'a> Prompt<'a> {
             pid: self.args.session.pid,
             environment: environment(),
             allow: allow(&self.args.allow, self.args.allow_all),
+            report_failures: self.args.warnings,
+            assume: false,
             known: self.known.clone(),
         };
         let program = script.analyze(&options, &LinuxHost::new())?;
@@ -171,7 +175,7 @@ impl<'a> Prompt<'a> {
         self.known.learn(&program);
         self.known.maps.retain(|it| self.kept.contains(&it.name));
         if end.code != 0 {
-            eprintln!("exit code {}", end.code);
+            terminal::line(&format!("exit code {}", end.code));
         }
         Ok(match end.cause {
             Cause::Done | Cause::Interrupted => Next::Entry,

@@ -2,12 +2,15 @@
 
 use crate::cli::{AllowArg, ScriptArgs};
 use crate::failure::Failure;
+use crate::terminal;
 use codegen::{Object, Target};
 use lang::diagnostic::Fault;
 use lang::host::Host;
 use lang::parse::Parsed;
-use lang::{Diagnostic, FileId, Source, Sources, ast, diagnostic, hir, sema};
-use std::io::{Read, Write};
+use lang::{Diagnostic, FileId, Source, Sources, Span, ast, diagnostic, hir, sema};
+use runtime::linux::reason;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 /// Most diagnostics that are printed; whoever has more begins with these.
 const SHOWN: usize = 50;
@@ -43,6 +46,14 @@ impl Script {
         Script { sources: Sources(vec![source]), params: Vec::new(), warnings }
     }
 
+    /// Where its headers lie: beside it, and in the folders that were given.
+    pub fn folders(&self, args: &ScriptArgs) -> Vec<PathBuf> {
+        let name = &self.sources.get(FileId(0)).name;
+        let own = Path::new(name).parent().filter(|it| !it.as_os_str().is_empty());
+        let own = own.unwrap_or(Path::new(".")).to_owned();
+        [own].into_iter().chain(args.include.iter().cloned()).collect()
+    }
+
     /// Parses it; syntax errors are printed.
     pub fn parse(&self) -> Result<ast::Script, Failure> {
         let Parsed { script, diagnostics } = lang::parse::parse(&self.sources.get(FileId(0)).text, FileId(0));
@@ -52,10 +63,19 @@ impl Script {
 
     /// Parses and types it; errors and warnings are printed.
     pub fn analyze(&self, options: &sema::Options, host: &dyn Host) -> Result<hir::Program, Failure> {
+        let program = self.examine(options, host)?;
+        program.ok_or_else(|| Failure::Machine {
+            message: "this machine does not tell all the types that the script needs".to_owned(),
+            hint: Some("as root it may: the warnings say what is missing".to_owned()),
+        })
+    }
+
+    /// The same; nothing where a part could not be looked at, with a warning that says so.
+    pub fn examine(&self, options: &sema::Options, host: &dyn Host) -> Result<Option<hir::Program>, Failure> {
         let script = self.parse()?;
         let (program, diagnostics) = sema::analyze(&script, &self.sources, options, host);
         self.report(&diagnostics)?;
-        program.ok_or(Failure::Script)
+        Ok(program)
     }
 
     /// Compiles what [`Script::analyze`] gave; errors are printed.
@@ -68,15 +88,10 @@ impl Script {
 
     /// Prints diagnostics on stderr; fails when one of them is an error.
     pub fn report(&self, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
-        let mut stderr = std::io::stderr().lock();
         let shown = || diagnostics.iter().filter(|it| self.warnings || it.severity == lang::Severity::Error);
-        for it in shown().take(SHOWN) {
-            // Nothing can be said when stderr itself is gone.
-            let _ = stderr.write_all(diagnostic::render(it, &self.sources).as_bytes());
-        }
-        match shown().skip(SHOWN).count() {
-            0 => {}
-            more => _ = writeln!(stderr, "… and {more} more"),
+        shown().take(SHOWN).for_each(|it| terminal::diagnostic(it, &self.sources));
+        if let more @ 1.. = shown().skip(SHOWN).count() {
+            terminal::line(&format!("… and {more} more"));
         }
         let errors = || diagnostics.iter().filter(|it| it.severity == lang::Severity::Error);
         if errors().any(|it| it.fault == Fault::Script) {
@@ -96,6 +111,8 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
         pid,
         environment: environment(),
         allow: allow(&args.allow, args.allow_all),
+        report_failures: args.warnings,
+        assume: false,
         known: sema::KnownMaps::default(),
     }
 }
@@ -112,7 +129,8 @@ pub fn environment() -> Vec<(String, String)> {
         for (name, value) in std::env::vars_os() {
             let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
             let Some(key) = name.strip_prefix(prefix).map(str::to_ascii_lowercase) else { continue };
-            if !settings.iter().any(|(known, _)| *known == key) {
+            // Colours are the terminal's, not the script's.
+            if key != "color" && !settings.iter().any(|(known, _)| *known == key) {
                 settings.push((key, value.to_owned()));
             }
         }
@@ -120,29 +138,25 @@ pub fn environment() -> Vec<(String, String)> {
     settings
 }
 
-fn read_file(path: &str) -> Result<Source, Failure> {
-    let mut bytes = Vec::new();
-    if path == "-" {
-        std::io::stdin().read_to_end(&mut bytes)?;
-    } else {
-        bytes =
-            std::fs::read(path).map_err(|error| Failure::machine(format!("cannot read {path}: {error}")))?;
-    }
-    let name = if path == "-" { "stdin" } else { path }.to_owned();
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source { name, text }),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let place = Source { name: name.clone(), text }.position(at as u32);
-            eprintln!(
-                "{name}:{}:{}-{}: ERROR: not UTF-8 text: byte {:#04x}",
-                place.line,
-                place.column,
-                place.column + 1,
-                error.as_bytes()[at]
-            );
-            Err(Failure::Script)
+/// The text of a file, or of standard input (`-`).
+pub fn read_file(path: &str) -> Result<Source, Failure> {
+    let (bytes, name) = match path {
+        "-" => {
+            let mut bytes = Vec::new();
+            (std::io::stdin().read_to_end(&mut bytes).map(|_| bytes), "stdin")
         }
-    }
+        _ => (std::fs::read(path), path),
+    };
+    let bytes =
+        bytes.map_err(|error| Failure::machine(format!("cannot read {name}: {}", reason::of(&error))))?;
+    let name = name.to_owned();
+    String::from_utf8(bytes).map(|text| Source { name: name.clone(), text }).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let message = format!("not UTF-8 text: byte {:#04x}", error.as_bytes()[at]);
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        // What is no text is shown as one character of three bytes.
+        let wrong = Diagnostic::error(Span::new(FileId(0), at, at + 3), message);
+        terminal::diagnostic(&wrong, &Sources(vec![Source { name, text }]));
+        Failure::Script
+    })
 }

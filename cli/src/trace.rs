@@ -1,27 +1,29 @@
 //! `kscope FILE`, `kscope -e PROGRAM`: compiles a script for this kernel and runs it.
 
-use crate::cli::{FormatArg, SessionArgs, TraceArgs};
+use crate::cli::{BufferingArg, FormatArg, SessionArgs, TraceArgs};
 use crate::failure::Failure;
 use crate::script::{Script, options};
 use codegen::Object;
 use runtime::backend::Backend;
 use runtime::dispatch::Dispatcher;
-use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target};
-use runtime::output::{Format, Output};
+use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target, privileges, reason};
+use runtime::output::{Buffering, Format, Output};
 use runtime::session;
 use std::fs::File;
 use std::io::{self, Write};
 
 /// Runs a script, or lists probes with `-l`.
 pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
+    args.unsupported.refuse()?;
     if args.info {
         return crate::info::info();
     }
     if args.list {
-        return crate::list::list(args.script.rest.first().map(String::as_str), args.session.verbose);
+        return crate::list::list_or_script(args);
     }
     let script = Script::read(&args.script)?;
-    let host = LinuxHost::new();
+    privileges::check()?;
+    let host = LinuxHost::new().with_folders(script.folders(&args.script));
     let program = script.analyze(&options(&args.script, &script, args.session.pid), &host)?;
     let object = script.compile(&program, &host_target())?;
     if args.dry_run {
@@ -42,7 +44,8 @@ pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
         Box::new(LinuxSymbols::new(object.manifest.config.show_debug_info)),
         Box::new(SystemClock::new()),
     );
-    session::run(object, &session_options(args), LinuxBackend::new(), dispatcher, None)
+    let options = session::Options { last: true, ..session_options(args) };
+    session::run(object, &options, LinuxBackend::new(), dispatcher, None)
         .map(|end| end.code)
         .map_err(|error| Failure::of_run(error, &object.manifest.sources, args.verbose))
 }
@@ -52,7 +55,9 @@ pub fn output_file(args: &SessionArgs) -> Result<Option<File>, Failure> {
     let Some(path) = &args.output else { return Ok(None) };
     match File::create(path) {
         Ok(file) => Ok(Some(file)),
-        Err(error) => Err(Failure::machine(format!("cannot write {}: {error}", path.display()))),
+        Err(error) => {
+            Err(Failure::machine(format!("cannot write {}: {}", path.display(), reason::of(&error))))
+        }
     }
 }
 
@@ -62,7 +67,12 @@ pub fn output(args: &SessionArgs, stdout: Box<dyn Write>) -> Output {
         FormatArg::Text => Format::Text,
         FormatArg::Json => Format::Json,
     };
-    Output::new(format, stdout, Box::new(io::stderr()))
+    let buffering = match args.buffering {
+        BufferingArg::Line => Buffering::Line,
+        BufferingArg::Full => Buffering::Full,
+        BufferingArg::None => Buffering::None,
+    };
+    Output::new(format, stdout, Box::new(io::stderr())).buffered(buffering)
 }
 
 /// What the arguments mean to a run.
@@ -72,6 +82,7 @@ pub fn session_options(args: &SessionArgs) -> session::Options {
         pid: args.pid,
         verbose: args.verbose,
         quiet: args.quiet,
+        last: false,
         leave_maps: false,
     }
 }

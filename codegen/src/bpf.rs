@@ -7,6 +7,7 @@
 pub mod opcode;
 pub mod text;
 
+use crate::failure::Failure;
 use crate::ir;
 use lang::Span;
 
@@ -19,6 +20,8 @@ pub struct Module {
     pub maps: Vec<ir::KernelMap>,
     /// CO-RE accesses.
     pub accesses: Vec<ir::CoreAccess>,
+    /// Places where a program may fail.
+    pub failures: Vec<Failure>,
     /// Global data.
     pub globals: ir::Globals,
 }
@@ -30,6 +33,8 @@ pub struct Function {
     pub name: String,
     /// The probe whose program it is; `None` for subprograms.
     pub probe: Option<usize>,
+    /// How many arguments it takes.
+    pub arity: usize,
     /// Instructions in order.
     pub insns: Vec<Insn>,
     /// Bytes of stack used, a multiple of 8, at most 512.

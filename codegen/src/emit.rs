@@ -54,6 +54,7 @@ pub fn emit(module: &ir::Module, target: &Target) -> Result<bpf::Module, Vec<Dia
         functions,
         maps: module.maps.clone(),
         accesses: module.accesses.clone(),
+        failures: module.failures.clone(),
         globals: module.globals.clone(),
     })
 }
@@ -78,6 +79,7 @@ fn emit_function(module: &ir::Module, function: &ir::Function, isa: Isa) -> bpf:
     bpf::Function {
         name: function.name,
         probe: function.probe,
+        arity: function.params.len(),
         insns,
         stack: frame.size,
         span: function.span,

@@ -15,6 +15,7 @@ pub mod flow;
 pub mod text;
 pub mod verify;
 
+use crate::failure::Failure;
 use crate::helpers::{Helper, HelperResult};
 use lang::Span;
 use lang::hir;
@@ -75,6 +76,8 @@ pub struct Module {
     pub maps: Vec<KernelMap>,
     /// CO-RE field accesses.
     pub accesses: Vec<CoreAccess>,
+    /// Places where a program may fail.
+    pub failures: Vec<Failure>,
     /// Bytes of per-CPU scratch memory needed ([`KernelMap`] of kind scratch exists when > 0).
     pub scratch_size: u32,
     /// Global data.

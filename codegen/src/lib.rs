@@ -9,6 +9,7 @@
 
 pub mod bpf;
 pub mod emit;
+pub mod failure;
 pub mod helpers;
 pub mod ir;
 pub mod link;

@@ -67,7 +67,11 @@ fn functions(module: &bpf::Module, btf: &mut btf::Btf) -> Vec<btf::TypeId> {
     let context = btf.pointer(btf::TypeId::VOID);
     let describe = |it: &bpf::Function| match it.probe {
         Some(_) => btf.function(&it.name, btf::Linkage::Global, &[("ctx", context)], int),
-        None => btf.function(&it.name, btf::Linkage::Static, &[], long),
+        None => {
+            let names: Vec<String> = (0..it.arity).map(|idx| format!("arg{idx}")).collect();
+            let params: Vec<_> = names.iter().map(|name| (name.as_str(), long)).collect();
+            btf.function(&it.name, btf::Linkage::Static, &params, long)
+        }
     };
     module.functions.iter().map(describe).collect()
 }

@@ -18,6 +18,7 @@ mod builder;
 mod builtins;
 mod context;
 mod expr;
+mod failures;
 mod keys;
 mod maps;
 mod memory;
@@ -30,6 +31,7 @@ mod strings;
 #[cfg(test)]
 mod tests;
 
+use crate::failure::Failure;
 use crate::helpers::Helper;
 use crate::ir::flow::Flow;
 use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, Value};
@@ -75,8 +77,15 @@ struct Context<'a> {
     plan: Plan,
     accesses: Vec<CoreAccess>,
     access_ids: HashMap<CoreAccess, ir::Access>,
+    failures: Vec<Failure>,
+    /// Their places in the list.
+    failure_ids: HashMap<Failure, usize>,
+    /// Functions behind the programs.
+    subprograms: Vec<Function>,
     /// The subprogram that does nothing for each entry of a map, once something counts entries.
     visitor: Option<Func>,
+    /// The subprogram that reports a failure, once something may fail.
+    reporter: Option<Func>,
     /// Bytes of scratch memory for all programs so far.
     scratch_size: u32,
     /// Bytes behind them that are never written, though the verifier thinks that they might be.
@@ -92,7 +101,11 @@ impl<'a> Context<'a> {
             plan: storage::plan(program, target),
             accesses: Vec::new(),
             access_ids: HashMap::new(),
+            failures: Vec::new(),
+            failure_ids: HashMap::new(),
+            subprograms: Vec::new(),
             visitor: None,
+            reporter: None,
             scratch_size: 0,
             scratch_slack: 0,
             diagnostics: Vec::new(),
@@ -150,15 +163,26 @@ impl<'a> Context<'a> {
         if scratch_size > 0 {
             storage::push(&mut maps, storage::scratch_map(scratch_size));
         }
-        if self.visitor.is_some() {
-            functions.push(maps::visitor(self.program));
+        functions.extend(self.subprograms);
+        ir::Module {
+            functions,
+            maps,
+            accesses: self.accesses,
+            failures: self.failures,
+            scratch_size,
+            globals: self.plan.globals,
         }
-        ir::Module { functions, maps, accesses: self.accesses, scratch_size, globals: self.plan.globals }
     }
 
     /// The map that [`storage::scratch_map`] makes stands behind the plan's.
     fn scratch_map(&self) -> Map {
         Map(self.plan.maps.len() as u32)
+    }
+
+    /// Adds a function behind the programs.
+    fn add_subprogram(&mut self, function: Function) -> Func {
+        self.subprograms.push(function);
+        Func((self.program.probes.len() + self.subprograms.len() - 1) as u32)
     }
 
     fn size_of(&self, ty: &Ty) -> u32 {

@@ -2,6 +2,7 @@
 //!
 //! Stored as JSON in the object's `.kscope` section, so that a built object is self-contained.
 
+use crate::failure::Failure;
 use crate::target::Target;
 use lang::attach::Point;
 use lang::hir::{Action, Config, Map};
@@ -25,6 +26,8 @@ pub struct Manifest {
     pub maps: Vec<MapEntry>,
     /// What to do when a record arrives, by id.
     pub actions: Vec<Action>,
+    /// What to report when a record arrives with an id behind those of the actions.
+    pub failures: Vec<Failure>,
     /// C types named by maps and actions.
     pub types: TypeTable,
     /// Settings.

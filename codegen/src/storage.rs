@@ -14,7 +14,7 @@ use crate::manifest::{self, Storage};
 use crate::target::{KernelVersion, Target};
 use crate::visit;
 use lang::builtins::Builtin;
-use lang::hir::{self, ExprKind, MapKind, StmtKind};
+use lang::hir::{self, BinaryOp, Expr, ExprKind, MapKind, StmtKind};
 use lang::layout::size_of;
 use lang::ty::Ty;
 
@@ -40,7 +40,7 @@ pub struct Plan {
     pub globals: Globals,
     /// Script maps; indexed by [`hir::MapId`].
     pub entries: Vec<Entry>,
-    /// The ring buffer, when there is an action.
+    /// The ring buffer, when there is an action or something may fail.
     pub events: Option<Map>,
     /// Offset in `.bss` of the u64 that counts records that did not fit the ring buffer.
     pub lost: Option<u32>,
@@ -89,7 +89,7 @@ pub enum Place {
 /// Plans the storage of a program.
 pub fn plan(program: &hir::Program, target: &Target) -> Plan {
     let mut planner = Planner { program, target, maps: Vec::new(), bss: Region::default() };
-    let lost = (!program.actions.is_empty()).then(|| planner.bss.take(8, 8));
+    let lost = sends_records(program).then(|| planner.bss.take(8, 8));
     let entries: Vec<Entry> = (0..program.maps.len()).map(|idx| planner.entry(idx)).collect();
     let zeros_size = zeros_size(program);
     let zeros = planner.bss.take(zeros_size, 8);
@@ -170,7 +170,7 @@ impl Planner<'_> {
             (MapKind::Array, _) => KernelMapKind::Array,
             (MapKind::Lpm, _) => KernelMapKind::LpmTrie,
         };
-        let kernel_map = KernelMap {
+        let mut kernel_map = KernelMap {
             name: symbol('m', idx, &map.name),
             kind,
             key_size: size_of(key, &self.program.types),
@@ -183,7 +183,9 @@ impl Planner<'_> {
         let lru = matches!(map.kind, MapKind::LruHash | MapKind::PerCpuLruHash);
         let short = (matches!(key, Ty::Str(_)) && kernel_map.key_size > SHORT_KEY && !lru).then(|| {
             let name = symbol('s', idx, &map.name);
-            push(&mut self.maps, KernelMap { name, key_size: SHORT_KEY, ..kernel_map.clone() })
+            let short = KernelMap { name, key_size: SHORT_KEY, ..kernel_map.clone() };
+            kernel_map.flags |= self.sparse();
+            push(&mut self.maps, short)
         });
         let map = push(&mut self.maps, kernel_map);
         Entry { place: Place::Keyed { map, short, per_cpu }, full: Some(self.bss.take(8, 8)) }
@@ -206,18 +208,21 @@ impl Planner<'_> {
     }
 
     /// Preallocated entries never fail in interrupts, so they are the rule. Histograms of
-    /// thousands of keys are the exception: they would take megabytes on each CPU. Kernels before
-    /// 6.1 refuse maps without preallocation in perf event programs; LRU maps always preallocate.
+    /// thousands of keys are the exception, as are long strings (of which most scripts see few):
+    /// they would take megabytes on each CPU. LRU maps always preallocate.
     fn allocation(&self, kind: KernelMapKind, entries: u32, value_size: u32) -> u32 {
         let bytes = u64::from(entries) * u64::from(value_size);
-        let sparse = match kind {
-            KernelMapKind::PerCpuHash => {
-                bytes > PREALLOCATED_LIMIT && self.target.kernel >= KernelVersion(6, 1)
-            }
-            KernelMapKind::LpmTrie => true,
-            _ => false,
-        };
-        if sparse { NO_PREALLOC } else { 0 }
+        match kind {
+            KernelMapKind::PerCpuHash if bytes > PREALLOCATED_LIMIT => self.sparse(),
+            KernelMapKind::LpmTrie => NO_PREALLOC,
+            _ => 0,
+        }
+    }
+
+    /// The flag of hash maps without preallocation. Kernels before 6.1 refuse these in perf event
+    /// programs.
+    fn sparse(&self) -> u32 {
+        if self.target.kernel >= KernelVersion(6, 1) { NO_PREALLOC } else { 0 }
     }
 }
 
@@ -293,6 +298,29 @@ fn zeros_size(program: &hir::Program) -> u32 {
     largest
 }
 
+/// Whether anything is sent to user space: actions, or reports of failures.
+fn sends_records(program: &hir::Program) -> bool {
+    let mut sends = !program.actions.is_empty() || program.config.report_failures;
+    for probe in &program.probes {
+        visit::each_expr(&probe.body, &mut |expr| {
+            sends |= match &expr.kind {
+                ExprKind::Binary(BinaryOp::Div | BinaryOp::Mod, _, by) => !is_constant(by),
+                ExprKind::Element(_, index) => !is_constant(index),
+                _ => false,
+            };
+        });
+    }
+    sends
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Const(_) => true,
+        ExprKind::Cast(inner) => expr.ty != Ty::Bool && is_constant(inner),
+        _ => false,
+    }
+}
+
 fn uses(program: &hir::Program, builtin: Builtin) -> bool {
     let mut found = false;
     for probe in &program.probes {
@@ -361,6 +389,29 @@ mod tests {
             assert_eq!((map.kind, map.key_size, map.value_size, map.flags), expected);
             assert_eq!(map.script, Some(MapId(0)));
         }
+    }
+
+    #[test]
+    fn long_strings_are_kept_apart_from_short_ones() {
+        let keys = |kind| {
+            let plan = plan_of(vec![(Some(Ty::Str(1024)), Ty::I64, kind)]);
+            let maps = plan.maps.iter().filter(|it| it.script.is_some());
+            let found: Vec<(String, u32, u32)> =
+                maps.map(|it| (it.name.clone(), it.key_size, it.flags)).collect();
+            (found, plan.storage(MapId(0)))
+        };
+        let (map, short) = ("m0_".to_owned(), "s0_".to_owned());
+        assert_eq!(
+            keys(MapKind::Hash),
+            (
+                vec![(short.clone(), 64, 0), (map.clone(), 1024, NO_PREALLOC)],
+                Storage::Keyed { map: map.clone(), short: Some(short), per_cpu: false }
+            )
+        );
+        assert_eq!(
+            keys(MapKind::LruHash),
+            (vec![(map.clone(), 1024, 0)], Storage::Keyed { map, short: None, per_cpu: false })
+        );
     }
 
     #[test]

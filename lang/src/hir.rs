@@ -560,6 +560,8 @@ pub struct Config {
     pub stack_mode: crate::ty::StackMode,
     /// The programs' licence.
     pub license: String,
+    /// Whether programs report helper calls that fail.
+    pub report_failures: bool,
 }
 
 /// What to do about probes that cannot be attached.
@@ -586,6 +588,7 @@ impl Default for Config {
             show_debug_info: false,
             stack_mode: crate::ty::StackMode::Bpftrace,
             license: "GPL".to_owned(),
+            report_failures: false,
         }
     }
 }
@@ -596,6 +599,24 @@ impl Map {
         match &self.value {
             Ty::Agg(agg) => Some(agg),
             _ => None,
+        }
+    }
+}
+
+impl BinaryOp {
+    /// The operator as it is written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            BinaryOp::Add => "+",
+            BinaryOp::Sub => "-",
+            BinaryOp::Mul => "*",
+            BinaryOp::Div => "/",
+            BinaryOp::Mod => "%",
+            BinaryOp::Shl => "<<",
+            BinaryOp::Shr => ">>",
+            BinaryOp::And => "&",
+            BinaryOp::Or => "|",
+            BinaryOp::Xor => "^",
         }
     }
 }

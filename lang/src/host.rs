@@ -18,6 +18,18 @@ pub enum TypeKind {
     Typedef,
 }
 
+impl TypeKind {
+    /// The word in front of a tag; nothing for typedefs.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            TypeKind::Struct => "struct",
+            TypeKind::Union => "union",
+            TypeKind::Enum => "enum",
+            TypeKind::Typedef => "",
+        }
+    }
+}
+
 /// A kernel function's type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionTy {
@@ -63,6 +75,9 @@ pub trait Host {
 
     /// The value of an enumerator found anywhere in the kernel's types, with its enum.
     fn enumerator(&self, name: &str, types: &mut TypeTable) -> Option<(Ty, i64)>;
+
+    /// The text of a header that a script includes: beside the script, or in a folder given with `-I`.
+    fn include(&self, path: &str) -> Option<String>;
 
     /// The address of a kernel symbol.
     fn kernel_symbol(&self, name: &str) -> Option<u64>;

@@ -320,7 +320,9 @@ impl<'t> Lexer<'t> {
             "}" => {
                 // A brace that closes here belonged to a block in the predicate when the predicate
                 // goes on; else the predicate lacks its end and this was the probe's body.
-                let goes_on = skip_trivia(&rest[1..]).starts_with(|it| "/=!<>&|^+-*%?.[,)".contains(it));
+                let behind = skip_trivia(&rest[1..]);
+                let goes_on = behind.starts_with(|it| "/=!<>&|^+-*%?:.[],)".contains(it))
+                    || first_word(behind) == "else";
                 let inside = braces > 1 || goes_on;
                 self.mode =
                     if inside { Mode::Predicate { braces: braces.saturating_sub(1) } } else { Mode::Items };

@@ -10,8 +10,10 @@
 pub mod ast;
 pub mod attach;
 pub mod builtins;
+mod c;
 pub mod diagnostic;
 pub mod entry;
+pub mod fmt;
 pub mod format;
 pub mod hir;
 pub mod host;

@@ -13,7 +13,7 @@ pub(crate) mod literal;
 mod statement;
 mod types;
 
-use crate::ast::{Ident, Script};
+use crate::ast::{Expr, Ident, Script};
 use crate::diagnostic::Diagnostic;
 use crate::lex::{self, Token, TokenKind};
 use crate::source::{FileId, Span};
@@ -30,7 +30,7 @@ const HEIGHT_LIMIT: u32 = 500;
 
 /// Largest script, in bytes. Kernels take programs of a million instructions at most, and a script
 /// becomes about one for every byte.
-const SIZE_LIMIT: usize = 1 << 20;
+pub const SIZE_LIMIT: usize = 1 << 20;
 
 /// Longest piece of the script that a message repeats.
 const QUOTE_LIMIT: usize = 40;
@@ -56,6 +56,19 @@ pub fn parse(text: &str, file: FileId) -> Parsed {
     let mut diagnostics = parser.diagnostics;
     diagnostics.sort_by_key(|it| it.span.start);
     Parsed { script, diagnostics }
+}
+
+/// The expression that all of `span` is, in the text of its file; nothing when it is none.
+pub(crate) fn expression_in(text: &str, span: Span) -> Option<Expr> {
+    let code = text.get(span.start as usize..span.end as usize)?;
+    let moved = |it: Token| Token { start: it.start + span.start, end: it.end + span.start, ..it };
+    let mut tokens: Vec<Token> = lex::lex_body(code).into_iter().map(moved).collect();
+    // A backslash continues the line that a macro is defined in.
+    tokens.retain(|it| !it.kind.is_trivia() && it.text(text) != "\\");
+    tokens.push(Token { kind: TokenKind::End, start: span.end, end: span.end });
+    let mut parser = Parser::of_tokens(text, span.file, tokens);
+    let expr = parser.expression();
+    (parser.kind() == TokenKind::End && parser.diagnostics.is_empty()).then_some(expr)
 }
 
 /// A place among the tokens, and what was found wrong so far.
@@ -86,7 +99,19 @@ impl<'t> Parser<'t> {
         tokens.retain(|it| !it.kind.is_trivia());
         let end = text.len() as u32;
         tokens.push(Token { kind: TokenKind::End, start: end, end });
-        let mut parser = Parser {
+        let mut parser = Parser::of_tokens(text, file, tokens);
+        if let Some(token) = unclosed {
+            let opening = parser.span_of(Token { end: token.start + 2, ..token });
+            parser
+                .diagnostics
+                .push(Diagnostic::error(opening, "comment is not closed").hint("end it with `*/`"));
+            parser.failed_at = Some(parser.tokens.len() - 1);
+        }
+        parser
+    }
+
+    fn of_tokens(text: &'t str, file: FileId, tokens: Vec<Token>) -> Self {
+        Parser {
             text,
             file,
             tokens,
@@ -97,15 +122,7 @@ impl<'t> Parser<'t> {
             height: 0,
             in_condition: false,
             condition_at: usize::MAX,
-        };
-        if let Some(token) = unclosed {
-            let opening = parser.span_of(Token { end: token.start + 2, ..token });
-            parser
-                .diagnostics
-                .push(Diagnostic::error(opening, "comment is not closed").hint("end it with `*/`"));
-            parser.failed_at = Some(parser.tokens.len() - 1);
         }
-        parser
     }
 
     // The current token.

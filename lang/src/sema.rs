@@ -34,6 +34,7 @@ mod tests;
 pub(crate) use types::integer;
 
 use crate::ast;
+use crate::c;
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::hir;
 use crate::host::{Host, TypeKind};
@@ -55,6 +56,11 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// What the script may do beyond observing.
     pub allow: Allow,
+    /// `-k`: programs report helper calls that fail.
+    pub report_failures: bool,
+    /// Takes what the host cannot tell as the script has it, with a warning instead of an error: for
+    /// scripts that are checked, or built, on another machine than they run on.
+    pub assume: bool,
     /// Maps that hold something before the script runs.
     pub known: KnownMaps,
 }
@@ -86,21 +92,24 @@ pub struct Allow {
     pub verdict: bool,
 }
 
-/// Types a script. The program is there exactly when no diagnostic is an error.
+/// Types a script. The program is there exactly when no diagnostic is an error; with
+/// [`Options::assume`] it is also missing where a warning says that something was not looked at.
 pub fn analyze(
     script: &ast::Script,
     sources: &Sources,
     options: &Options,
     host: &dyn Host,
 ) -> (Option<hir::Program>, Vec<Diagnostic>) {
-    let mut cx = Context::new(options, host);
+    let mut types = options.known.types.clone();
+    let (block, found) = c::read(script, sources, host, &mut types);
+    let mut cx = Context { types, diagnostics: found, ..Context::new(options, host, &block) };
     config::read(&mut cx, script);
     maps::declare(&mut cx, script);
     let probes = probes::expand(&mut cx, script);
     let items = std::mem::take(&mut cx.diagnostics);
     let probes = infer_all(&mut cx, &probes);
     let diagnostics = in_order(items, cx.diagnostics);
-    if has_errors(&diagnostics) {
+    if has_errors(&diagnostics) || cx.unseen {
         return (None, diagnostics);
     }
     let program = hir::Program {
@@ -118,6 +127,10 @@ pub fn analyze(
 struct Context<'a> {
     options: &'a Options,
     host: &'a dyn Host,
+    /// The script's C code.
+    block: &'a c::Block,
+    /// Macros being looked into, the innermost last, and how many more may be.
+    macros: words::Macros<'a>,
     config: hir::Config,
     types: TypeTable,
     /// Answers of [`Host::kernel_type`].
@@ -136,15 +149,19 @@ struct Context<'a> {
     diagnostics: Vec<Diagnostic>,
     /// Whether this round widened a type.
     changed: bool,
+    /// Whether something was assumed that has no type: [`Ty::Error`] then is no error.
+    unseen: bool,
 }
 
 impl<'a> Context<'a> {
-    fn new(options: &'a Options, host: &'a dyn Host) -> Self {
+    fn new(options: &'a Options, host: &'a dyn Host, block: &'a c::Block) -> Self {
         Context {
             options,
             host,
+            block,
+            macros: words::Macros::default(),
             config: hir::Config::default(),
-            types: options.known.types.clone(),
+            types: TypeTable::default(),
             kernel_types: HashMap::new(),
             enumerators: HashMap::new(),
             maps: maps::Maps::new(&options.known.maps),
@@ -154,6 +171,7 @@ impl<'a> Context<'a> {
             sent: HashMap::new(),
             diagnostics: Vec::new(),
             changed: false,
+            unseen: false,
         }
     }
 
@@ -164,7 +182,7 @@ impl<'a> Context<'a> {
     /// Makes integers of variables that a bare `let` declares and nothing assigns, and of maps that
     /// are only assigned from themselves (`@x = @x + 1`); whether there was one.
     fn settle_unassigned(&mut self) -> bool {
-        if has_errors(&self.diagnostics) {
+        if self.unseen || has_errors(&self.diagnostics) {
             return false;
         }
         let slots = self.variables.values_mut().chain(self.maps.assigned_values());
@@ -216,6 +234,7 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
         cx.actions.clear();
         cx.sent.clear();
         cx.diagnostics.clear();
+        cx.macros.rewind();
         let typed = probes.iter().enumerate().map(|(idx, probe)| stmts::probe(cx, idx, probe)).collect();
         round += 1;
         if !cx.changed && !cx.settle_unassigned() {

@@ -7,15 +7,19 @@
 //! When the reader of the script's output is gone, nothing more is printed and the run is to end:
 //! [`Dispatcher::exit_code`] then says 0, unless the script has said otherwise.
 
+mod failures;
+
 use crate::backend::{Backend, Error, Result};
 use crate::clock::{Clock, Dialect, strftime};
 use crate::decode::{Context, decode, unsigned};
+use crate::linux::reason;
 use crate::maps;
 use crate::output::{Message, Output};
 use crate::symbols::Symbols;
 use crate::value::Value;
 use codegen::Manifest;
 use codegen::manifest::MapEntry;
+use failures::Floods;
 use lang::hir::{ActionKind, MapId};
 use lang::layout;
 use lang::ty::{Ty, TypeTable};
@@ -24,11 +28,12 @@ use std::io;
 /// Carries out a program's actions.
 pub struct Dispatcher {
     manifest: Manifest,
-    /// Where each action's arguments are, by id.
+    /// Where each action's arguments are, by id; behind them the same of failures.
     layouts: Vec<Layout>,
     output: Output,
     machine: Machine,
     reported: Reported,
+    floods: Floods,
     exit: Option<u8>,
     /// An `exit` came: what probes sent behind it is dropped, but not what `end` sends.
     leaving: bool,
@@ -65,12 +70,24 @@ const HEADER: u32 = 8;
 impl Dispatcher {
     /// For one run of a program.
     pub fn new(manifest: Manifest, output: Output, symbols: Box<dyn Symbols>, clock: Box<dyn Clock>) -> Self {
-        let layouts =
-            manifest.actions.iter().map(|action| Layout::new(&action.args, &manifest.types)).collect();
+        let layout = |args: &[Ty]| Layout::new(args, &manifest.types);
+        let actions = manifest.actions.iter().map(|action| layout(&action.args));
+        let layouts = actions.chain(manifest.failures.iter().map(|_| layout(&[Ty::I64]))).collect();
+        let floods = Floods::new(manifest.failures.len());
         let output = output.with_trailer(&manifest.config.str_trunc_trailer);
         let reported = Reported { lost: 0, full: vec![0; manifest.maps.len()] };
         let machine = Machine { symbols, clock };
-        Dispatcher { manifest, layouts, output, machine, reported, exit: None, leaving: false, closed: false }
+        Dispatcher {
+            manifest,
+            layouts,
+            output,
+            machine,
+            reported,
+            floods,
+            exit: None,
+            leaving: false,
+            closed: false,
+        }
     }
 
     /// The exit code, once the script called `exit`.
@@ -122,8 +139,9 @@ impl Dispatcher {
         self.flush()
     }
 
-    /// Reports lost records and full maps that were not reported yet.
+    /// Reports lost records, full maps and failures that were not reported yet.
     pub fn report_losses(&mut self, backend: &mut dyn Backend) -> Result<()> {
+        self.tell_floods(false)?;
         let lost = self.manifest.globals.lost;
         let counters = lost.into_iter().chain(self.manifest.maps.iter().filter_map(|map| map.full));
         let Some((first, last)) = counters.clone().min().zip(counters.max()) else { return Ok(()) };
@@ -155,6 +173,7 @@ impl Dispatcher {
     pub fn finish(&mut self, backend: &mut dyn Backend) -> Result<()> {
         self.leaving = false;
         self.drain(backend)?;
+        self.tell_floods(true)?;
         self.report_losses(backend)?;
         self.print(&Message::End)?;
         if self.manifest.config.print_maps_on_exit {
@@ -164,10 +183,11 @@ impl Dispatcher {
                 self.print_map(idx, None, 1, Cause::End, backend)?;
             }
         }
-        self.flush()
+        let ended = if self.closed { Ok(()) } else { self.output.end() };
+        self.survive(ended)
     }
 
-    /// The id of the action that a record asks for.
+    /// The id of the action that a record asks for, or behind all of them of a failure.
     fn action(&self, record: &[u8]) -> Result<usize> {
         if record.len() < HEADER as usize {
             return Err(damaged(format!("a record of {} bytes has no action", record.len())));
@@ -185,7 +205,7 @@ impl Dispatcher {
     }
 
     fn needs_backend(&self, id: usize) -> bool {
-        let action = &self.manifest.actions[id];
+        let Some(action) = self.manifest.actions.get(id) else { return false };
         match action.kind {
             ActionKind::PrintMap(_) | ActionKind::Clear(_) | ActionKind::Zero(_) => true,
             // An aggregation's value is not in the record.
@@ -200,6 +220,9 @@ impl Dispatcher {
 
     /// Carries out an action that the record says everything about.
     fn act(&mut self, id: usize, record: &[u8]) -> Result<()> {
+        if let Some(place) = id.checked_sub(self.manifest.actions.len()) {
+            return self.fail(place, record);
+        }
         if let ActionKind::Exit = self.manifest.actions[id].kind {
             let code = self.arguments(id, record).first().map_or(0, Value::bits);
             self.exit.get_or_insert(code as u8);
@@ -344,7 +367,9 @@ impl Dispatcher {
                 self.exit.get_or_insert(0);
                 Ok(())
             }
-            Err(error) => Err(Error::new(format!("cannot write the script's output: {error}"))),
+            Err(error) => {
+                Err(Error::new(format!("cannot write the script's output: {}", reason::of(&error))))
+            }
             Ok(()) => Ok(()),
         }
     }

@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod list;
 pub mod load;
 pub mod map;
+pub mod privileges;
 pub mod providers;
 pub mod reason;
 pub mod ring;
@@ -97,7 +98,7 @@ impl Backend for LinuxBackend {
             return Err(Error::new(format!("program {program} cannot be run by itself")));
         };
         bpf::program_run(fd.as_fd()).map_err(|errno| match errno.code {
-            libc::EPERM if !kernel::is_privileged() => kernel::privileges_missing(),
+            libc::EPERM if !privileges::is_privileged() => privileges::missing(),
             524 | libc::EINVAL | libc::EOPNOTSUPP => {
                 Error::new(format!("this kernel cannot run begin and end programs ({errno})"))
                     .hint("Linux 5.10 or later is needed")

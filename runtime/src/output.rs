@@ -4,6 +4,7 @@
 //! stderr for what is said about the run. A message is written as a whole or not at all, so that
 //! lines never mix; script output is kept in blocks until [`Output::flush`].
 
+mod failure;
 mod gfp;
 mod histogram;
 mod json;
@@ -11,7 +12,9 @@ mod printf;
 mod text;
 
 use crate::value::{Bucket, Histogram, Value};
+use codegen::failure::Failure;
 use lang::hir::Format as PrintfFormat;
+use lang::source::Sources;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
@@ -61,11 +64,35 @@ pub enum Message<'a> {
         /// The map's size.
         max_entries: u32,
     },
+    /// Something went wrong at a place of the script.
+    Failure {
+        /// Where, and how.
+        failure: &'a Failure,
+        /// What the helper returned; the last one of several.
+        code: i64,
+        /// How often. More than one: since the last message about this place.
+        count: u64,
+        /// The script.
+        sources: &'a Sources,
+    },
+}
+
+/// When script output is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Buffering {
+    /// With the lines of one round of events, at once.
+    #[default]
+    Line,
+    /// When a block is full, and at the end.
+    Full,
+    /// With every message.
+    None,
 }
 
 /// Where messages go.
 pub struct Output {
     format: Format,
+    buffering: Buffering,
     stdout: BufWriter<Box<dyn Write>>,
     stderr: Box<dyn Write>,
     trailer: String,
@@ -80,12 +107,24 @@ impl Output {
     /// Script output to `stdout`, the rest to `stderr`.
     pub fn new(format: Format, stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
         let stdout = BufWriter::with_capacity(BLOCK, stdout);
-        Output { format, stdout, stderr, trailer: "..".to_owned(), scratch: Vec::new() }
+        Output {
+            format,
+            buffering: Buffering::Line,
+            stdout,
+            stderr,
+            trailer: "..".to_owned(),
+            scratch: Vec::new(),
+        }
     }
 
     /// Puts this behind strings that were cut, instead of `..`.
     pub fn with_trailer(self, trailer: &str) -> Self {
         Output { trailer: trailer.to_owned(), ..self }
+    }
+
+    /// Writes at these times instead of [`Buffering::Line`]'s.
+    pub fn buffered(self, buffering: Buffering) -> Self {
+        Output { buffering, ..self }
     }
 
     /// Prints one message. Errors are those of the script's output; a closed pipe is one of them.
@@ -95,8 +134,10 @@ impl Output {
             Format::Text => self.text(message),
             Format::Json => self.json(message),
         }
-        let about_the_run =
-            matches!(message, Message::MapFull { .. } | Message::Lost(_) | Message::Attached(_));
+        let about_the_run = matches!(
+            message,
+            Message::MapFull { .. } | Message::Lost(_) | Message::Attached(_) | Message::Failure { .. }
+        );
         if self.format == Format::Text && about_the_run {
             // What the script printed before comes first, should both be one terminal.
             self.stdout.flush()?;
@@ -104,11 +145,17 @@ impl Output {
             let _ = self.stderr.write_all(&self.scratch).and_then(|()| self.stderr.flush());
             return Ok(());
         }
-        self.stdout.write_all(&self.scratch)
+        self.stdout.write_all(&self.scratch)?;
+        if self.buffering == Buffering::None { self.stdout.flush() } else { Ok(()) }
     }
 
-    /// Writes out what is buffered.
+    /// Writes out what is buffered, unless only full blocks are to be written.
     pub fn flush(&mut self) -> io::Result<()> {
+        if self.buffering == Buffering::Full { Ok(()) } else { self.stdout.flush() }
+    }
+
+    /// Writes out what is buffered: there will be no more.
+    pub fn end(&mut self) -> io::Result<()> {
         self.stdout.flush()
     }
 
@@ -132,6 +179,9 @@ impl Output {
             }
             Message::End => out.extend_from_slice(b"\n\n"),
             Message::Lost(n) => put(out, format_args!("Lost {n} events\n")),
+            Message::Failure { failure, code, count, sources } => {
+                failure::text(out, failure, *code, *count, sources);
+            }
             Message::MapFull { name, refused, max_entries } => {
                 let updates =
                     if *refused == 1 { "1 update was".to_owned() } else { format!("{refused} updates were") };
@@ -174,6 +224,9 @@ impl Output {
                     "{{\"type\": \"lost_events\", \"count\": {n}, \"data\": {{\"events\": {n}}}}}\n"
                 ),
             ),
+            Message::Failure { failure, code, count, sources } => {
+                failure::json(out, failure, *code, *count, sources);
+            }
             Message::MapFull { name, refused, max_entries } => {
                 put(
                     out,

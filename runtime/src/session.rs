@@ -11,12 +11,14 @@ use crate::backend::{AttachPlan, Backend, Constants, Error, Result};
 use crate::dispatch::Dispatcher;
 use crate::kept::KeptMaps;
 use crate::linux::sys::process::{self, Child, Signals};
-use crate::linux::{LinuxBackend, clock};
+use crate::linux::{LinuxBackend, clock, privileges};
 use codegen::Object;
 use events::{Event, Events};
 use lang::attach::Point;
 use lang::hir::MissingProbes;
 use lang::probes::ProbeKind;
+use std::fmt;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -31,6 +33,9 @@ pub struct Options {
     pub verbose: bool,
     /// `-q`: do not say how many probes are attached.
     pub quiet: bool,
+    /// Gives up what this process may do beyond running what is attached; nothing can be loaded in it
+    /// afterwards.
+    pub last: bool,
     /// Leave the maps unprinted at the end, whatever the script's configuration says.
     pub leave_maps: bool,
 }
@@ -85,11 +90,16 @@ pub fn run(
         session.dispatcher.attached(attached)?;
     }
     session.release_child()?;
+    session.give_up_privileges();
     let outcome = session.watch(&signals);
     session.backend.detach();
     // From here on another Ctrl-C ends the process at once. One that came together with the first
-    // (some parents pass on what the terminal sends as well) does not count as another.
+    // (some parents pass on what the terminal sends as well) does not count as another, nor does
+    // the first one when the run had ended by itself. A prompt takes Ctrl-C anyway.
     signals.discard();
+    if kept.is_none() && matches!(outcome, Ok(Cause::Done)) {
+        process::forgive_one_interrupt();
+    }
     drop(signals);
     let cause = outcome?;
     session.finish(cause)?;
@@ -120,7 +130,7 @@ impl Session<'_> {
 
     fn fill_maps(&mut self, kept: &KeptMaps) -> Result<()> {
         for loss in kept.restore(&self.object.manifest, &mut self.backend)? {
-            eprintln!("WARNING: {loss}");
+            say(format_args!("WARNING: {loss}"));
         }
         Ok(())
     }
@@ -179,14 +189,14 @@ impl Session<'_> {
             0 => String::new(),
             n => format!(" and {n} more"),
         };
-        eprintln!("attaching {}{others} by {}", first.name(), plan.method);
+        say(format_args!("attaching {}{others} by {}", first.name(), plan.method));
     }
 
     /// What the configuration says about a probe that cannot be attached.
     fn judge(&self, error: Error) -> Result<Error> {
         match self.object.manifest.config.missing_probes {
             MissingProbes::Error => return Err(error),
-            MissingProbes::Warn => eprintln!("WARNING: {error}"),
+            MissingProbes::Warn => say(format_args!("WARNING: {error}")),
             MissingProbes::Ignore => {}
         }
         Ok(error)
@@ -197,6 +207,16 @@ impl Session<'_> {
         child.release().map_err(|errno| command::failed(self.options.command.as_deref(), errno))?;
         self.remember_processes();
         Ok(())
+    }
+
+    /// Called after the command was started, which has what it would have without a trace.
+    fn give_up_privileges(&self) {
+        if !self.options.last {
+            return;
+        }
+        if let Err(error) = privileges::give_up_unneeded() {
+            say(format_args!("WARNING: {error}"));
+        }
     }
 
     /// Notes where code is in the processes that may end before their addresses are printed.
@@ -240,6 +260,8 @@ impl Session<'_> {
                     self.dispatcher.report_losses(&mut self.backend)?;
                     self.remember_processes();
                 }
+                // For scripts that have a probe for it; without one it means nothing.
+                Event::Signal(libc::SIGUSR1) => {}
                 Event::Signal(signal) => {
                     self.child.iter().for_each(Child::terminate);
                     return Ok(if signal == libc::SIGINT { Cause::Interrupted } else { Cause::Terminated });
@@ -267,14 +289,22 @@ impl Session<'_> {
     }
 }
 
+/// A line on stderr. When that is gone nothing can be said, which is no reason to end.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 fn take_signals() -> Result<Signals> {
-    let signals = Signals::take(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]);
+    let signals = Signals::take(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1]);
     signals.map_err(|errno| Error::new(format!("cannot watch for Ctrl-C: {errno}")))
 }
 
 fn watch_process(pid: u32) -> Result<OwnedFd> {
-    process::open_pidfd(pid).map_err(|errno| match errno.code {
-        libc::ESRCH | libc::EINVAL => Error::new(format!("there is no process {pid}")),
+    process::open_pidfd(pid).map_err(|errno| match (errno.code, process::leader_of(pid)) {
+        (_, Some(leader)) if leader != pid => {
+            Error::new(format!("{pid} is a thread of the process {leader}")).hint(format!("use -p {leader}"))
+        }
+        (libc::ESRCH | libc::EINVAL, _) => Error::new(format!("there is no process {pid}")),
         _ => Error::new(format!("cannot watch the process {pid}: {errno}")),
     })
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! //@ fire kprobe:vfs_read x3 pid=7 comm="cat" arg2=100
 //! //@ packet veth0 icmp x10 src=10.0.0.1
-//! //@ format json        //@ param 42        //@ allow verdict
+//! //@ format json        //@ param 42        //@ allow verdict        //@ warnings
 //! ```
 //! A script is run for every target of [`TARGETS`]; all must agree.
 
@@ -52,6 +52,7 @@ pub fn front_end(text: &str, directives: &Directives) -> Compiled {
         let options = Options {
             params: directives.params.clone(),
             allow: Allow { verdict: directives.allow_verdict },
+            report_failures: directives.warnings,
             ..Options::default()
         };
         let (typed, more) = lang::sema::analyze(&parsed.script, &sources, &options, &FixtureHost);

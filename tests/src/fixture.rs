@@ -125,6 +125,15 @@ const RAW_TRACEPOINTS: &[(&str, &[(&str, T)])] = &[
     ("sys_enter", &[("regs", T::Text), ("id", T::Int(8, true))]),
 ];
 
+/// Headers that lie beside every case.
+const HEADERS: &[(&str, &str)] = &[(
+    "request.h",
+    "#pragma once\n#define REQUEST_MAGIC 0x52455153\n#define REQUEST_NAME \"request\"\n\
+     struct request_header {\n\tunsigned int magic;\n\tunsigned short length;\n};\n\
+     static inline int is_request(const struct request_header *header)\n\
+     {\n\treturn header->magic == REQUEST_MAGIC;\n}\n",
+)];
+
 const INTERFACES: &[&str] = &["veth0", "veth1"];
 
 /// The address of a function of the mini-kernel.
@@ -238,6 +247,10 @@ impl Host for FixtureHost {
 
     fn tracepoint_format(&self, category: &str, event: &str) -> Option<String> {
         formats().iter().find(|it| it.0 == category && it.1 == event).map(|it| it.2.to_owned())
+    }
+
+    fn include(&self, path: &str) -> Option<String> {
+        HEADERS.iter().find(|it| it.0 == path).map(|it| it.1.to_owned())
     }
 
     fn has_btf(&self) -> bool {

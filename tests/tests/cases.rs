@@ -4,7 +4,8 @@
 use codegen::target::KernelVersion;
 use kscope_tests::cases::directives::Directives;
 use kscope_tests::cases::{front_end, run, target};
-use lang::FileId;
+use lang::{FileId, Sources};
+use std::path::Path;
 
 /// Checks every case of one stage against its snapshot.
 fn stage(folder: &str, result: impl Fn(&str) -> String) {
@@ -39,6 +40,50 @@ const FIXED: KernelVersion = KernelVersion(6, 12);
 #[test]
 fn ast() {
     stage("ast", |text| lang::ast::text::print(&lang::parse::parse(text, FileId(0)).script));
+}
+
+#[test]
+fn fmt() {
+    stage("fmt", |text| match lang::fmt::format(text) {
+        Ok(formatted) => formatted,
+        Err(diagnostics) => {
+            let sources = Sources::single("stdin", text);
+            diagnostics.iter().map(|it| lang::diagnostic::render(it, &sources)).collect()
+        }
+    });
+}
+
+#[test]
+fn formatting_keeps_every_script() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in the workspace");
+    let mut folders: Vec<_> = ["tests", "scripts", "stdlib", "docs"].map(|it| root.join(it)).into();
+    let mut formatted = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "bt") {
+                let text = std::fs::read_to_string(&path).expect("scripts are readable UTF-8");
+                let Ok(once) = lang::fmt::format(&text) else { continue };
+                assert_eq!(lang::fmt::format(&once), Ok(once.clone()), "twice: {}", path.display());
+                assert_eq!(tree(&once), tree(&text), "{}", path.display());
+                formatted += 1;
+            }
+        }
+    }
+    assert!(formatted > 100, "only {formatted} scripts were found");
+}
+
+/// The tree's text form without places.
+fn tree(text: &str) -> String {
+    let mut script = lang::parse::parse(text, FileId(0)).script;
+    for item in &mut script.items {
+        if let lang::ast::Item::C(span) = item {
+            *span = lang::Span::default();
+        }
+    }
+    lang::ast::text::print(&script)
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::complete;
 use super::highlight::highlight;
 use crate::failure::Failure;
+use crate::terminal;
 use lang::entry::is_incomplete;
 use rustyline::completion::Completer;
 use rustyline::config::CompletionType;
@@ -47,10 +48,11 @@ impl Input {
         }
         let terminal = Terminal::open().map_err(failed)?;
         if !quiet {
-            eprintln!(
-                "kscope {}: enter a probe, Ctrl-C ends it, :help helps, Ctrl-D leaves",
-                env!("CARGO_PKG_VERSION")
-            );
+            terminal::line(concat!(
+                "kscope ",
+                env!("CARGO_PKG_VERSION"),
+                ": enter a probe, Ctrl-C ends it, :help helps, Ctrl-D leaves"
+            ));
         }
         Ok(Input::Terminal(Box::new(terminal)))
     }
@@ -136,7 +138,7 @@ impl Terminal {
             self.editor.append_history(path)
         });
         if let Err(error) = written {
-            eprintln!("WARNING: the history cannot be kept in {}: {error}", path.display());
+            terminal::warning(&format!("the history cannot be kept in {}: {error}", path.display()));
             self.history = None;
         }
     }

@@ -231,6 +231,7 @@ mod tests {
                 functions: Vec::new(),
                 maps: Vec::new(),
                 accesses: Vec::new(),
+                failures: Vec::new(),
                 globals: Default::default(),
             };
             assert_eq!(insn_text(&module, &insn, &HashMap::new()), text);

@@ -16,7 +16,13 @@ fn emit_for(module: &ir::Module, isa: Isa) -> bpf::Module {
     ir::verify::verify(module).expect("sound IR");
     let functions = module.functions.iter().map(|it| emit_function(module, it, isa)).collect();
     let globals = module.globals.clone();
-    bpf::Module { functions, maps: module.maps.clone(), accesses: module.accesses.clone(), globals }
+    bpf::Module {
+        functions,
+        maps: module.maps.clone(),
+        accesses: module.accesses.clone(),
+        failures: vec![],
+        globals,
+    }
 }
 
 /// The instructions of a one-function module, one a line, without their numbers.

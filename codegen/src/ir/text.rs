@@ -107,6 +107,9 @@ fn header(module: &Module) -> Vec<String> {
         let kind = core_kind_name(access.kind);
         lines.push(format!("access core{idx}: {kind} {} = {}", steps.join(" "), access.value));
     }
+    for (idx, failure) in module.failures.iter().enumerate() {
+        lines.push(format!("failure {idx}: {}", failure.kind.name()));
+    }
     if module.scratch_size > 0 {
         lines.push(format!("scratch {}", module.scratch_size));
     }
@@ -335,6 +338,8 @@ mod tests {
 map counts: hash key 8 value 8 entries 4096 flags 0x1 script 0
 map data: array key 4 value 16 entries 1 flags 0x0
 access core0: byte_offset 3.2 5.0 = 16
+failure 0: division_by_zero
+failure 1: probe_read_kernel
 scratch 256
 rodata data: 01 ff
 bss data: 16

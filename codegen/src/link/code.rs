@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn function(insns: Vec<Insn>) -> Function {
-        Function { name: "f".to_owned(), probe: Some(0), insns, stack: 0, span: Span::default() }
+        Function { name: "f".to_owned(), probe: Some(0), arity: 1, insns, stack: 0, span: Span::default() }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub fn build(
         programs: programs(module, layout, program),
         maps,
         actions: actions.collect(),
+        failures: module.failures.clone(),
         types: values.types,
         config: program.config.clone(),
         sources: program.sources.clone(),

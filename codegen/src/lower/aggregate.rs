@@ -181,12 +181,11 @@ impl Body<'_, '_> {
             return self.b.constant(0);
         };
         match agg {
-            Agg::Count | Agg::Sum { .. } => self.total(place, key, span, 0),
+            Agg::Count | Agg::Sum { .. } => self.totals::<1>(place, key, span)[0],
             Agg::Min { signed } => self.extreme(place, key, span, less(signed)),
             Agg::Max { signed } => self.extreme(place, key, span, greater(signed)),
             Agg::Avg { signed } | Agg::Stats { signed } => {
-                let total = self.total(place, key, span, 0);
-                let count = self.total(place, key, span, 8);
+                let [total, count] = self.totals(place, key, span);
                 self.average(total, count, signed)
             }
             Agg::Hist { .. } | Agg::Lhist { .. } => {
@@ -196,17 +195,20 @@ impl Body<'_, '_> {
         }
     }
 
-    fn total(&mut self, place: Place, key: Option<&Expr>, span: Span, offset: i32) -> Value {
-        let sum = self.b.variable(Type::I64);
+    /// The first `N` words of an entry, summed over all CPUs.
+    fn totals<const N: usize>(&mut self, place: Place, key: Option<&Expr>, span: Span) -> [Value; N] {
+        let sums = std::array::from_fn(|_| self.b.variable(Type::I64));
         let zero = self.b.constant(0);
-        self.b.write(sum, zero);
+        sums.into_iter().for_each(|sum| self.b.write(sum, zero));
         self.each_cpu(place, key, span, |body, ptr| {
-            let part = body.b.load(8, false, ptr, offset);
-            let before = body.b.read(sum);
-            let after = body.b.binary(BinOp::Add, before, part);
-            body.b.write(sum, after);
+            for (idx, sum) in sums.into_iter().enumerate() {
+                let part = body.b.load(8, false, ptr, 8 * idx as i32);
+                let before = body.b.read(sum);
+                let after = body.b.binary(BinOp::Add, before, part);
+                body.b.write(sum, after);
+            }
         });
-        self.b.read(sum)
+        sums.map(|sum| self.b.read(sum))
     }
 
     /// The smallest or largest value of all CPUs that have one. There are no branches in the loop:

@@ -1,6 +1,7 @@
 //! Arithmetic: division by the language's rules, casts between scalars.
 
 use super::Body;
+use crate::failure::FailureKind;
 use crate::ir::{BinOp, Cond, Op, Type, Value};
 use crate::target::Isa;
 use lang::hir::{BinaryOp, CompareOp};
@@ -31,7 +32,7 @@ impl Body<'_, '_> {
         }
     }
 
-    /// A quotient or remainder; 1 when the divisor is 0.
+    /// A quotient or remainder; 1 when the divisor is 0, which is reported.
     fn division(&mut self, remainder: bool, left: Value, right: Value, signed: bool) -> Value {
         if let Some(divisor) = self.b.as_const(right) {
             return match divisor {
@@ -39,10 +40,15 @@ impl Body<'_, '_> {
                 _ => self.divide(remainder, left, right, signed),
             };
         }
-        let divide = self.b.block();
+        let [failed, divide] = std::array::from_fn(|_| self.b.block());
         let (done, result) = self.b.block_with_number();
-        let (zero, one) = (self.b.constant(0), self.b.constant(1));
-        self.b.branch_with(Cond::Eq, right, zero, (done, &[one]), (divide, &[]));
+        let zero = self.b.constant(0);
+        self.b.branch(Cond::Eq, right, zero, failed, divide);
+        self.b.start(failed);
+        let zero = self.b.constant(0);
+        self.report(FailureKind::DivisionByZero, zero);
+        let one = self.b.constant(1);
+        self.b.jump(done, &[one]);
         self.b.start(divide);
         let value = self.divide(remainder, left, right, signed);
         self.b.jump(done, &[value]);

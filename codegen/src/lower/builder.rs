@@ -117,6 +117,11 @@ impl Builder {
         std::mem::replace(&mut self.span, span)
     }
 
+    /// The script text that the next operations come from.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
     /// The type of a value.
     pub fn ty(&self, value: Value) -> Type {
         self.function.ty(value)

@@ -205,7 +205,7 @@ impl Body<'_, '_> {
         let buffer = self.address(frames);
         let size = self.b.constant(8 * i64::from(stack.limit));
         let flags = self.b.constant(if stack.user { USER_STACK } else { 0 });
-        self.b.call_for_effect(Helper::GetStack, &[self.ctx, buffer, size, flags]);
+        self.effect_reported(Helper::GetStack, &[self.ctx, buffer, size, flags]);
     }
 
     /// `len(stack)`: the frames in front of the first zero.
@@ -318,7 +318,7 @@ impl Body<'_, '_> {
         self.b.start(sized);
         let target = self.b.op(Op::PtrAdd(start, at));
         let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
-        let length = self.b.call(helper, &[target, size, address]);
+        let length = self.call_reported(helper, &[target, size, address]);
         let limit = self.b.constant(capacity.into());
         self.b.branch(Cond::ULe, length, limit, whole, full);
         self.b.start(whole);

@@ -1,11 +1,11 @@
 //! Script maps: keys, reading, writing, adding, removing, counting.
 
-use super::Body;
 use super::keys::Key;
 use super::memory::Memory;
 use super::place::Place as Found;
+use super::{Body, Context};
 use crate::helpers::Helper;
-use crate::ir::{self, BinOp, Block, Cond, Function, Map, Op, Region, Type, Value};
+use crate::ir::{BinOp, Block, Cond, Func, Function, Map, Op, Region, Type, Value};
 use crate::storage::{Entry, Place};
 use lang::Span;
 use lang::hir::{Expr, ExprKind, MapId, MapOp, Program};
@@ -44,13 +44,14 @@ impl Body<'_, '_> {
                 let key = self.key(place, key);
                 let (_, entry) = self.look_up(place, key);
                 let (done, value) = self.b.block_with_number();
-                let found = self.b.block();
-                let zero = self.b.constant(0);
-                self.b.branch_with(Cond::Eq, entry, zero, (done, &[zero]), (found, &[]));
-                self.b.start(found);
-                let ptr = self.b.op(Op::NonNull(entry));
+                let missing = self.b.block();
+                let ptr = self.b.check_null(entry, missing);
                 let loaded = self.load(Found::Own(Memory { ptr, offset: 0, align: 8 }), ty);
                 self.b.jump(done, &[loaded]);
+                self.b.start(missing);
+                self.report_missing(Helper::MapLookupElem);
+                let zero = self.b.constant(0);
+                self.b.jump(done, &[zero]);
                 self.b.start(done);
                 value
             }
@@ -71,6 +72,7 @@ impl Body<'_, '_> {
                 let ptr = self.b.check_null(entry, missing);
                 self.b.jump(done, &[ptr]);
                 self.b.start(missing);
+                self.report_missing(Helper::MapLookupElem);
                 let zeros = self.zeros();
                 self.b.jump(done, &[zeros]);
                 self.b.start(done);
@@ -123,6 +125,7 @@ impl Body<'_, '_> {
         self.b.branch(Cond::Eq, result, zero, done, refused);
         self.b.start(refused);
         self.count(full);
+        self.report_update(result);
         self.b.jump(done, &[]);
         self.b.start(done);
     }
@@ -163,6 +166,7 @@ impl Body<'_, '_> {
         self.b.jump(done, &[value]);
 
         self.b.start(missing);
+        self.report_missing(Helper::MapLookupElem);
         let first = self.allocate(8);
         self.b.store(int.size, first.ptr, first.offset, by);
         let first = self.address(first);
@@ -182,6 +186,7 @@ impl Body<'_, '_> {
 
         self.b.start(lost);
         self.count(entry.full);
+        self.report_update(status);
         self.b.jump(inserted, &[]);
         self.b.start(inserted);
         let value = if prefix == Some(true) { by } else { self.b.constant(0) };
@@ -242,10 +247,14 @@ impl Body<'_, '_> {
                 self.b.jump(done, &[ptr]);
                 self.b.start(missing);
                 let zeros = self.zeros();
-                self.update(map, key, zeros, NO_EXIST);
+                let status = self.update(map, key, zeros, NO_EXIST);
                 let entry = self.look_up_in(map, key);
-                let ptr = self.b.check_null(entry, lost);
+                let refused = self.b.block();
+                let ptr = self.b.check_null(entry, refused);
                 self.b.jump(done, &[ptr]);
+                self.b.start(refused);
+                self.report_update(status);
+                self.b.jump(lost, &[]);
                 self.b.start(done);
                 result
             }
@@ -270,6 +279,7 @@ impl Body<'_, '_> {
                 let key = self.key(place, key);
                 let map = self.kernel_map(place, key);
                 let status = self.b.call(Helper::MapDeleteElem, &[map, key.address]);
+                self.report_delete(status);
                 let zero = self.b.constant(0);
                 self.b.op(Op::Compare(Cond::Eq, status, zero))
             }
@@ -322,8 +332,7 @@ impl Body<'_, '_> {
     /// The kernel counts the entries while it visits them; the visitor has nothing to do.
     fn entries(&mut self, map: Map, span: Span) -> Value {
         self.require(Helper::ForEachMapElem, "len", span);
-        let n_probes = self.cx.program.probes.len() as u32;
-        let visitor = *self.cx.visitor.get_or_insert(ir::Func(n_probes));
+        let visitor = self.cx.visitor();
         let map = self.b.op(Op::MapAddr(map));
         let visitor = self.b.op(Op::FuncAddr(visitor));
         let zero = self.b.constant(0);
@@ -339,8 +348,12 @@ impl Body<'_, '_> {
         f: impl FnOnce(&mut Self, Value),
     ) {
         self.require(Helper::MapLookupPercpuElem, "reading an aggregation", span);
+        let has_key = key.is_some();
         let key = self.key(place, key);
         let map = self.kernel_map(place, key);
+        if has_key && self.reports_helpers() {
+            self.report_no_cpu(map, key);
+        }
         let cpu = self.b.variable(Type::I64);
         let zero = self.b.constant(0);
         self.b.write(cpu, zero);
@@ -361,6 +374,19 @@ impl Body<'_, '_> {
         self.b.start(done);
     }
 
+    /// Reports that not even the first CPU has the entry. Before the loop, because the verifier
+    /// would follow every round of a loop whose rounds matter behind it.
+    fn report_no_cpu(&mut self, map: Value, key: Key) {
+        let (missing, done) = (self.b.block(), self.b.block());
+        let zero = self.b.constant(0);
+        let entry = self.b.call(Helper::MapLookupPercpuElem, &[map, key.address, zero]);
+        self.b.branch(Cond::Ne, entry, zero, done, missing);
+        self.b.start(missing);
+        self.report_missing(Helper::MapLookupPercpuElem);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+    }
+
     /// The loop over CPUs ends where the kernel has no more; this is only the verifier's bound.
     fn bound_loop(&mut self, cpu: super::Variable, body: Block, done: Block) {
         if self.has_loop_guard() {
@@ -372,8 +398,19 @@ impl Body<'_, '_> {
     }
 }
 
+impl Context<'_> {
+    /// The subprogram that visits a map's entries.
+    fn visitor(&mut self) -> Func {
+        if let Some(visitor) = self.visitor {
+            return visitor;
+        }
+        let visitor = self.add_subprogram(visit_function(self.program));
+        *self.visitor.insert(visitor)
+    }
+}
+
 /// The callback that counts: it lets the visit of a map's entries go on.
-pub fn visitor(program: &Program) -> Function {
+fn visit_function(program: &Program) -> Function {
     let span = program.probes.first().map_or(Span::default(), |it| it.span);
     let mut builder = super::Builder::new("visit_entry".to_owned(), None, vec![], span);
     builder.start_entry();

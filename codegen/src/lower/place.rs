@@ -3,6 +3,7 @@
 
 use super::memory::Memory;
 use super::{Body, Local};
+use crate::failure::FailureKind;
 use crate::helpers::Helper;
 use crate::ir::{BinOp, Cond, CoreAccess, CoreKind, Op, Region, Type, Value};
 use lang::hir::{Expr, ExprKind};
@@ -34,7 +35,9 @@ impl Body<'_, '_> {
                 Local::Memory(memory) => Place::Own(memory),
                 Local::Variable(_) => self.built(expr),
             },
-            ExprKind::Map { map, key } => Place::Own(self.map_place(*map, key.as_deref())),
+            ExprKind::Map { map, key } => {
+                self.at(expr.span, |body| Place::Own(body.map_place(*map, key.as_deref())))
+            }
             ExprKind::Member { base, path } => self.member(base, path),
             ExprKind::Deref(pointer) => self.pointee(pointer),
             ExprKind::Element(base, index) => self.element(base, index),
@@ -174,7 +177,7 @@ impl Body<'_, '_> {
         let helper = if user { Helper::ProbeReadUser } else { Helper::ProbeReadKernel };
         let to = self.address(to);
         let size = self.b.constant(size.into());
-        self.b.call_for_effect(helper, &[to, size, address]);
+        self.effect_reported(helper, &[to, size, address]);
     }
 
     /// Reads a scalar of a type from a place.
@@ -299,7 +302,7 @@ impl Body<'_, '_> {
         self.offset_place(base, offsets.get(idx as usize).copied().unwrap_or(0))
     }
 
-    /// An element; a variable index out of range counts as 0.
+    /// An element; a variable index out of range counts as 0 and is reported.
     fn element(&mut self, base: &Expr, index: &Expr) -> Place {
         let (size, count) = self.elements(&base.ty);
         let place = self.place(base);
@@ -307,14 +310,18 @@ impl Body<'_, '_> {
         if let Some(index) = self.b.as_const(index) {
             return self.offset_place(place, (index as u32).wrapping_mul(size));
         }
+        let outside = self.b.block();
         let (inside, bounded) = self.b.block_with_number();
-        let (limit, zero) = (self.b.constant(count.into()), self.b.constant(0));
-        self.b.branch_with(Cond::ULt, index, limit, (inside, &[index]), (inside, &[zero]));
+        let limit = self.b.constant(count.into());
+        self.b.branch_with(Cond::ULt, index, limit, (inside, &[index]), (outside, &[]));
+        self.b.start(outside);
+        let zero = self.report_out_of_bounds();
+        self.b.jump(inside, &[zero]);
         self.b.start(inside);
         self.element_at(place, bounded, size)
     }
 
-    /// The value of a scalar element; 0 for a variable index out of range.
+    /// The value of a scalar element; 0 for a variable index out of range, which is reported.
     pub fn element_value(&mut self, base: &Expr, index: &Expr, ty: &Ty) -> Value {
         let (size, count) = self.elements(&base.ty);
         let place = self.place(base);
@@ -323,16 +330,26 @@ impl Body<'_, '_> {
             let place = self.offset_place(place, (index as u32).wrapping_mul(size));
             return self.load(place, ty);
         }
-        let inside = self.b.block();
+        let [inside, outside] = std::array::from_fn(|_| self.b.block());
         let (done, value) = self.b.block_with_number();
-        let (limit, zero) = (self.b.constant(count.into()), self.b.constant(0));
-        self.b.branch_with(Cond::ULt, index, limit, (inside, &[]), (done, &[zero]));
+        let limit = self.b.constant(count.into());
+        self.b.branch(Cond::ULt, index, limit, inside, outside);
+        self.b.start(outside);
+        let zero = self.report_out_of_bounds();
+        self.b.jump(done, &[zero]);
         self.b.start(inside);
         let place = self.element_at(place, index, size);
         let loaded = self.load(place, ty);
         self.b.jump(done, &[loaded]);
         self.b.start(done);
         value
+    }
+
+    /// Reports an index behind the end; gives 0.
+    fn report_out_of_bounds(&mut self) -> Value {
+        let zero = self.b.constant(0);
+        self.report(FailureKind::OutOfBounds, zero);
+        zero
     }
 
     fn element_at(&mut self, place: Place, index: Value, size: u32) -> Place {

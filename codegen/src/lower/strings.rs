@@ -64,7 +64,7 @@ impl Body<'_, '_> {
     pub fn read_string_dirty(&mut self, to: Memory, address: Value, user: bool, size: Value) -> Value {
         let helper = if user { Helper::ProbeReadUserStr } else { Helper::ProbeReadKernelStr };
         let start = self.address(to);
-        self.b.call(helper, &[start, size, address])
+        self.call_reported(helper, &[start, size, address])
     }
 
     /// Marks a string that goes on behind its capacity: it has no NUL, and 0xff as the last byte.

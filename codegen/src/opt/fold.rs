@@ -233,7 +233,7 @@ impl<'a> Folder<'a> {
         let Some(Op::Compare(inner, left, right)) = self.definition(a) else { return None };
         match (cond, self.number(b)?) {
             (Cond::Ne, 0) | (Cond::Eq, 1) => Some(Simpler::Value(a)),
-            (Cond::Eq, 0) | (Cond::Ne, 1) => Some(Simpler::Op(Op::Compare(negated(*inner)?, *left, *right))),
+            (Cond::Eq, 0) | (Cond::Ne, 1) => Some(Simpler::Op(Op::Compare(inner.inverse()?, *left, *right))),
             _ => None,
         }
     }
@@ -380,22 +380,6 @@ pub fn holds(cond: Cond, a: i64, b: i64) -> bool {
         Cond::SGe => a >= b,
         Cond::Test => a & b != 0,
     }
-}
-
-fn negated(cond: Cond) -> Option<Cond> {
-    Some(match cond {
-        Cond::Eq => Cond::Ne,
-        Cond::Ne => Cond::Eq,
-        Cond::ULt => Cond::UGe,
-        Cond::ULe => Cond::UGt,
-        Cond::UGt => Cond::ULe,
-        Cond::UGe => Cond::ULt,
-        Cond::SLt => Cond::SGe,
-        Cond::SLe => Cond::SGt,
-        Cond::SGt => Cond::SLe,
-        Cond::SGe => Cond::SLt,
-        Cond::Test => return None,
-    })
 }
 
 #[cfg(test)]

@@ -259,7 +259,7 @@ impl<'a> Printer<'a> {
                 format!("{sign}{}", self.operand(operand))
             }
             ExprKind::Binary(op, a, b) => {
-                format!("{} {} {}", self.operand(a), binary_sign(*op), self.operand(b))
+                format!("{} {} {}", self.operand(a), op.symbol(), self.operand(b))
             }
             ExprKind::Compare(op, a, b) => {
                 format!("{} {} {}", self.operand(a), compare_sign(*op), self.operand(b))
@@ -378,21 +378,6 @@ fn step(place: &str, by: i64, prefix: bool) -> String {
     let sign = if by < 0 { "--" } else { "++" };
     let by = if by.abs() == 1 { String::new() } else { format!(" by {}", by.abs()) };
     if prefix { format!("{sign}{place}{by}") } else { format!("{place}{sign}{by}") }
-}
-
-fn binary_sign(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Mod => "%",
-        BinaryOp::Shl => "<<",
-        BinaryOp::Shr => ">>",
-        BinaryOp::And => "&",
-        BinaryOp::Or => "|",
-        BinaryOp::Xor => "^",
-    }
 }
 
 fn compare_sign(op: CompareOp) -> &'static str {

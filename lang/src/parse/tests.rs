@@ -57,6 +57,10 @@ fn probes() {
         "probe xdp:eth0\n  when (in (. ip saddr) 10.0.0.0/8)\n  drop",
     );
     script("#!/usr/bin/env kscope\n// c\nend {} k:f {}", "probe end\nprobe k:f");
+    script(
+        "k:f /@m[{ 1 }] ? { 2 } : if 3 { 4 } else { 5 }/ { }",
+        "probe k:f\n  when (? @m[{ value 1 }] { value 2 } (if 3 { value 4 } { value 5 }))",
+    );
 }
 
 #[test]
@@ -473,8 +477,11 @@ fn a_large_script_takes_its_time_once() {
     let probe =
         "tracepoint:syscalls:sys_enter_read /pid == 1/ { @reads[comm, tid] = count(); if ($x) { f(1); } }\n";
     let started = Instant::now();
-    let parsed = parse_text(&probe.repeat(5_000_000 / probe.len()));
+    let n_probes = SIZE_LIMIT / probe.len();
+    let parsed = parse_text(&probe.repeat(n_probes));
     assert_eq!(parsed.diagnostics, []);
-    assert_eq!(parsed.script.items.len(), 5_000_000 / probe.len());
+    assert_eq!(parsed.script.items.len(), n_probes);
+    let parsed = parse_text(&probe.repeat(n_probes + 1));
+    assert_eq!(parsed.diagnostics.len(), 1, "one message for a script that is too large");
     assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }

@@ -113,6 +113,7 @@ const WITHOUT_EFFECT: [&str; 21] = [
 
 /// Reads the settings into the context.
 pub(super) fn read(cx: &mut Context, script: &ast::Script) {
+    cx.config.report_failures = cx.options.report_failures;
     let entries = script.items.iter().filter_map(|item| match item {
         ast::Item::Config(entries) => Some(entries),
         _ => None,

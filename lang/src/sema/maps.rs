@@ -83,6 +83,11 @@ fn declared(cx: &mut Context, decl: &ast::MapDecl) -> Option<Declared> {
     }
     let size = match &decl.size {
         None => cx.config.max_map_keys,
+        Some(ast::Expr { kind: ast::ExprKind::Word(word), .. })
+            if let Some(size @ 1..=0x7fff_ffff) = cx.block.int(word) =>
+        {
+            size as u32
+        }
         Some(ast::Expr { kind: ast::ExprKind::Int(size @ 1..=0x7fff_ffff), .. }) => *size as u32,
         Some(ast::Expr { kind: ast::ExprKind::Positional(n), span }) => {
             let text = cx.options.params.get(*n as usize - 1).map_or("", String::as_str);

@@ -102,7 +102,7 @@ impl<'a> Body<'_, 'a> {
             (Ok(left), Ok(right)) => (left, right),
             (Err(wrong), _) | (_, Err(wrong)) => {
                 let found = self.cx.name_of(&wrong.ty);
-                let message = format!("`{}` works on integers, not on `{found}`", symbol(op));
+                let message = format!("`{}` works on integers, not on `{found}`", op.symbol());
                 return self.fail(Diagnostic::error(wrong.span, message));
             }
         };
@@ -410,22 +410,6 @@ pub(super) fn wide(ty: &Ty) -> Ty {
     match ty {
         Ty::Int(int) if int.signed => Ty::I64,
         _ => Ty::U64,
-    }
-}
-
-/// The operator as it is written.
-fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Mod => "%",
-        BinaryOp::Shl => "<<",
-        BinaryOp::Shr => ">>",
-        BinaryOp::And => "&",
-        BinaryOp::Or => "|",
-        BinaryOp::Xor => "^",
     }
 }
 

@@ -1,6 +1,5 @@
 //! Packet probes: headers as values, networks, verdicts.
 
-use super::literals;
 use super::stmts::{Body, effect_expr};
 use crate::ast;
 use crate::builtins::Builtin;
@@ -168,13 +167,4 @@ fn headers_of(expr: &hir::Expr, headers: &mut BTreeSet<Header>) {
 /// Words that only mean something in packet probes, for suggestions.
 pub(super) fn words() -> impl Iterator<Item = &'static str> {
     packet::HEADERS.iter().map(|it| it.0).chain(["pkt"])
-}
-
-/// Constants that C takes from headers and BTF does not have.
-pub(super) fn constant(word: &str, span: Span) -> Option<hir::Expr> {
-    match word {
-        "AF_INET" => Some(literals::int(2, span)),
-        "AF_INET6" => Some(literals::int(10, span)),
-        _ => None,
-    }
 }

@@ -105,6 +105,10 @@ impl Host for Fixture {
         Some(format!("name: {event}\nID: 1\nformat:\n{fields}\nprint fmt: \"\"\n"))
     }
 
+    fn include(&self, _: &str) -> Option<String> {
+        None
+    }
+
     fn has_btf(&self) -> bool {
         true
     }
@@ -685,4 +689,87 @@ fn doubtful_things_are_warned_about() {
             "  cast one side, for example `(uint64)…`",
         ]
     );
+}
+
+/// A machine that shows nothing of its tracepoints, and cannot have kprobes.
+struct Blind;
+
+impl Host for Blind {
+    fn matches(&self, point: &Point) -> Matches {
+        match point.kind {
+            ProbeKind::Tracepoint | ProbeKind::Kprobe => Matches::Unavailable("it is hidden".to_owned()),
+            _ => Matches::Points(vec![point.clone()]),
+        }
+    }
+
+    fn similar(&self, _: &Point) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn tracepoint_format(&self, _: &str, _: &str) -> Option<String> {
+        None
+    }
+
+    fn has_btf(&self) -> bool {
+        false
+    }
+
+    fn kernel_type(&self, _: TypeKind, _: &str, _: &mut TypeTable) -> Option<Ty> {
+        None
+    }
+
+    fn complete(&self, _: StructId, _: &mut TypeTable) {}
+
+    fn function(&self, _: ProbeKind, _: &str, _: &mut TypeTable) -> Option<FunctionTy> {
+        None
+    }
+
+    fn enumerator(&self, _: &str, _: &mut TypeTable) -> Option<(Ty, i64)> {
+        None
+    }
+
+    fn kernel_symbol(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn include(&self, _path: &str) -> Option<String> {
+        None
+    }
+}
+
+/// Script, whether there is a program, all messages.
+const ASSUMED: [(&str, bool, &[&str]); 5] = [
+    ("kprobe:f { @ = arg0; }", true, &["Warning: `kprobe:f` is taken as it stands: it is hidden"]),
+    ("kprobe:f* { @ = arg0; }", false, &["Warning: `kprobe:f*` is taken as it stands: it is hidden"]),
+    ("tracepoint:a:b { @ = 1; }", true, &["Warning: `tracepoint:a:b` is taken as it stands: it is hidden"]),
+    (
+        "tracepoint:a:b { $x = args.c; @[$x, str(args.d)] = hist(args.c); let $y; @z = @z + $x; }",
+        false,
+        &[
+            "Warning: `tracepoint:a:b` is taken as it stands: it is hidden",
+            "Warning: the arguments of `tracepoint:a:b` are not checked",
+        ],
+    ),
+    (
+        "fentry:f { @ = args.c; @x = 1; @x = \"a\"; }",
+        false,
+        &[
+            "Warning: the arguments of `fentry:f` are not checked",
+            "Error: `@x` holds `int8`, this is `string[2]`",
+        ],
+    ),
+];
+
+#[test]
+fn what_is_hidden_is_assumed_on_request() {
+    for (script, is_program, expected) in ASSUMED {
+        let parsed = crate::parse::parse(script, FileId(0));
+        let options = Options { assume: true, ..Options::default() };
+        let (program, diagnostics) =
+            analyze(&parsed.script, &Sources::single("stdin", script), &options, &Blind);
+        let told: Vec<_> =
+            diagnostics.iter().map(|it| format!("{:?}: {}", it.severity, it.message)).collect();
+        assert_eq!(told, expected, "{script}");
+        assert_eq!(program.is_some(), is_program, "{script}");
+    }
 }

@@ -3,6 +3,7 @@
 use super::stmts::Body;
 use super::{Context, operators};
 use crate::ast::{self, TypeBase, TypeOrExpr};
+use crate::c;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir;
 use crate::host::TypeKind;
@@ -69,8 +70,11 @@ pub(crate) fn integer(name: &str) -> Option<IntTy> {
 }
 
 impl Context<'_> {
-    /// A kernel type by name, asked for once.
+    /// A type of the script's C code or of the kernel by name, asked for once.
     pub(super) fn kernel_type(&mut self, kind: TypeKind, name: &str) -> Option<Ty> {
+        if let Some(own) = self.block.type_named(kind, name) {
+            return Some(own);
+        }
         let key = (kind, name.to_owned());
         if let Some(known) = self.kernel_types.get(&key) {
             return known.clone();
@@ -80,8 +84,11 @@ impl Context<'_> {
         ty
     }
 
-    /// The value of an enumerator of the kernel, asked for once.
+    /// The value of an enumerator of the script's C code or of the kernel, asked for once.
     pub(super) fn enumerator(&mut self, name: &str) -> Option<(Ty, i64)> {
+        if let Some(own) = self.block.enumerator(name) {
+            return Some(own);
+        }
         if let Some(known) = self.enumerators.get(name) {
             return known.clone();
         }
@@ -91,13 +98,13 @@ impl Context<'_> {
     }
 
     /// The struct with its members: a tracepoint's format only names the structs that it points
-    /// to, the kernel's types define them. `None` when nobody does.
+    /// to, as C code may, and the kernel's types define them. `None` when nobody does.
     pub(super) fn complete(&mut self, id: StructId) -> Option<StructId> {
         let def = self.types.struct_def(id);
         if def.fields.is_some() {
             return Some(id);
         }
-        if def.origin != Origin::Format {
+        if !matches!(def.origin, Origin::Format | Origin::Script) {
             self.host.complete(id, &mut self.types);
             return self.types.struct_def(id).fields.is_some().then_some(id);
         }
@@ -156,12 +163,21 @@ impl<'a> Body<'_, 'a> {
         }
     }
 
-    fn word_type(&mut self, word: &str, span: Span) -> Option<Ty> {
+    fn word_type(&mut self, word: &'a str, span: Span) -> Option<Ty> {
         if let Some(int) = integer(word) {
             return Some(Ty::Int(int));
         }
         if let Some((_, ty)) = OTHERS.iter().find(|it| it.0 == word) {
             return Some(ty.clone());
+        }
+        match self.cx.block.meaning(word) {
+            Some(c::Meaning::Word(other)) if self.cx.macros.enter(word) => {
+                let ty = self.word_type(other, span);
+                self.cx.macros.leave();
+                return ty;
+            }
+            Some(c::Meaning::Tag(kind, tag)) => return self.tagged_type(*kind, kind.keyword(), tag, span),
+            _ => {}
         }
         // Scripts may leave `struct` away.
         let kinds = [TypeKind::Typedef, TypeKind::Struct, TypeKind::Union, TypeKind::Enum];
@@ -208,7 +224,10 @@ impl<'a> Body<'_, 'a> {
     pub(super) fn type_or_expr(&mut self, of: &'a TypeOrExpr) -> Option<Ty> {
         let (ty, span) = match of {
             TypeOrExpr::Type(name) => (self.named_type(name)?, name.span),
-            TypeOrExpr::Expr(expr) => (self.expr(expr).ty, expr.span),
+            TypeOrExpr::Expr(expr) => match self.own_type(expr) {
+                Some(ty) => (ty, expr.span),
+                None => (self.expr(expr).ty, expr.span),
+            },
         };
         match ty {
             Ty::Error => None,
@@ -221,6 +240,12 @@ impl<'a> Body<'_, 'a> {
             },
             ty => Some(ty),
         }
+    }
+
+    /// The type that a bare word names in the script's C code, where the parser took it for a value.
+    fn own_type(&self, expr: &ast::Expr) -> Option<Ty> {
+        let ast::ExprKind::Word(word) = &expr.kind else { return None };
+        self.cx.block.type_named(TypeKind::Typedef, word)
     }
 
     /// Reports a struct whose members nobody knows.

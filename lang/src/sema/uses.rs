@@ -2,6 +2,7 @@
 //! share one program.
 
 use crate::ast::{Arg, Block, Expr, ExprKind, Probe, Stmt, StmtKind, TypeOrExpr};
+use crate::c;
 use std::collections::BTreeSet;
 
 /// What differs between targets and is used.
@@ -19,23 +20,46 @@ pub(super) struct Uses {
 
 impl Uses {
     /// What a probe uses.
-    pub fn of(probe: &Probe) -> Self {
-        let mut uses = Uses::default();
-        probe.predicate.iter().for_each(|it| uses.expr(it));
-        uses.block(&probe.body);
-        uses
+    pub fn of(probe: &Probe, block: &c::Block) -> Self {
+        let mut walk = Walk { uses: Uses::default(), block, macros: BTreeSet::new() };
+        probe.predicate.iter().for_each(|it| walk.expr(it));
+        walk.block(&probe.body);
+        walk.uses
     }
 
     /// Whether the types of arguments matter.
     pub fn any_args(&self) -> bool {
         self.all_args || !self.args.is_empty()
     }
+}
 
+/// A walk through a probe and through the macros that it names.
+struct Walk<'a> {
+    uses: Uses,
+    block: &'a c::Block,
+    /// Macros that were walked through.
+    macros: BTreeSet<&'a str>,
+}
+
+impl<'a> Walk<'a> {
     fn word(&mut self, word: &str) {
         match word {
-            "probe" => self.name = true,
-            "args" => self.all_args = true,
-            "retval" => self.retval = true,
+            "probe" => self.uses.name = true,
+            "args" => self.uses.all_args = true,
+            "retval" => self.uses.retval = true,
+            word => self.within_macro(word),
+        }
+    }
+
+    fn within_macro(&mut self, word: &str) {
+        let block: &'a c::Block = self.block;
+        let Some((name, meaning)) = block.macro_named(word) else { return };
+        if !self.macros.insert(name) {
+            return;
+        }
+        match meaning {
+            c::Meaning::Expr(expr) => self.expr(expr),
+            c::Meaning::Word(word) => self.word(word),
             _ => {}
         }
     }
@@ -106,7 +130,7 @@ impl Uses {
             ExprKind::Record(items) => items.iter().for_each(|(_, it)| self.expr(it)),
             ExprKind::Field { base, name, arrow: _ } => match &base.kind {
                 ExprKind::Word(word) if word == "args" => {
-                    self.args.insert(name.text.clone());
+                    self.uses.args.insert(name.text.clone());
                 }
                 _ => self.expr(base),
             },

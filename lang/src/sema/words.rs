@@ -5,6 +5,7 @@ use super::packets;
 use super::stmts::Body;
 use crate::ast;
 use crate::builtins::Builtin;
+use crate::c;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{self, ExprKind};
 use crate::host::{FunctionTy, TypeKind};
@@ -83,25 +84,94 @@ const LATER: &[&str] = &[
     "write_user",
 ];
 
+/// Most macros inside each other.
+const DEEPEST_MACRO: usize = 32;
+
+/// Most macros that the probes of a script may lead through in one round.
+const MOST_MACROS: u32 = 100_000;
+
+/// Macros that are being looked into.
+#[derive(Debug, Default)]
+pub(super) struct Macros<'a> {
+    inside: Vec<&'a str>,
+    entered: u32,
+}
+
+impl<'a> Macros<'a> {
+    fn contains(&self, name: &str) -> bool {
+        self.inside.contains(&name)
+    }
+
+    /// Goes into a macro, unless that leads nowhere.
+    pub fn enter(&mut self, name: &'a str) -> bool {
+        let goes = !self.contains(name) && self.inside.len() < DEEPEST_MACRO && self.entered < MOST_MACROS;
+        if goes {
+            self.entered += 1;
+            self.inside.push(name);
+        }
+        goes
+    }
+
+    /// Leaves the innermost macro.
+    pub fn leave(&mut self) {
+        self.inside.pop();
+    }
+
+    /// Begins a round.
+    pub fn rewind(&mut self) {
+        self.entered = 0;
+    }
+}
+
 impl<'a> Body<'_, 'a> {
     /// A bare word.
-    pub(super) fn word(&mut self, word: &str, span: Span) -> hir::Expr {
+    pub(super) fn word(&mut self, word: &'a str, span: Span) -> hir::Expr {
         if let Some(builtin) = Builtin::from_name(word) {
             return self.builtin(builtin, &[], span);
         }
         if let Some(n) = arg_number(word) {
             return self.arg_n(n, span);
         }
+        if let Some(value) = self.macro_word(word, span) {
+            return value;
+        }
         if let Some(header) = self.header_word(word, span) {
             return header;
-        }
-        if let Some(constant) = packets::constant(word, span) {
-            return constant;
         }
         if let Some((ty, value)) = self.cx.enumerator(word) {
             return hir::Expr { kind: ExprKind::Const(value), ty, span };
         }
+        if let Some(value) = c::constants::value(word) {
+            return literals::int(value.into(), span);
+        }
         self.unknown_word("name", word, span)
+    }
+
+    /// A macro of the script's C code.
+    fn macro_word(&mut self, word: &'a str, span: Span) -> Option<hir::Expr> {
+        let value = match self.cx.block.meaning(word)? {
+            c::Meaning::Int(value) => literals::int(*value, span),
+            c::Meaning::Str(text) => self.string(text, span),
+            c::Meaning::Other(reason) => {
+                self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")))
+            }
+            // A macro is a plain word inside itself, as in C.
+            _ if self.cx.macros.contains(word) => return None,
+            meaning if self.cx.macros.enter(word) => {
+                let value = match meaning {
+                    c::Meaning::Expr(expr) => self.expr(expr),
+                    c::Meaning::Word(word) => self.word(word, span),
+                    _ => self.unknown_word("name", word, span),
+                };
+                self.cx.macros.leave();
+                value
+            }
+            _ => {
+                let message = "macros inside macros go on for too long here";
+                self.fail(Diagnostic::error(span, message))
+            }
+        };
+        Some(value)
     }
 
     /// Reports a word that means nothing, or nothing yet.
@@ -109,8 +179,12 @@ impl<'a> Body<'_, 'a> {
         if LATER.contains(&word) {
             return self.fail(Diagnostic::error(span, format!("`{word}` is not supported yet")));
         }
+        if let Some(c::Meaning::Other(reason)) = self.cx.block.meaning(word) {
+            return self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")));
+        }
         let builtins = Builtin::ALL.iter().map(|it| it.name()).filter(|it| *it != "argN");
-        let near = match nearest(word, builtins.chain(packets::words())) {
+        let known = nearest(word, builtins.chain(packets::words()));
+        let near = match known.or_else(|| nearest(word, self.cx.block.names().filter(|it| *it != word))) {
             Some(near) => Some(format!("did you mean `{near}`?")),
             None if self.local(&format!("${word}")).is_some() => Some(format!("did you mean `${word}`?")),
             None => None,
@@ -220,6 +294,11 @@ impl<'a> Body<'_, 'a> {
         if self.probe.signature.is_none() {
             let name = self.probe.points[0].name();
             let diagnostic = match self.cx.host.has_btf() {
+                _ if self.cx.options.assume => {
+                    self.cx.unseen = true;
+                    Diagnostic::warning(span, format!("the arguments of `{name}` are not checked"))
+                        .hint("this machine does not describe them")
+                }
                 true => {
                     Diagnostic::error(span, format!("the kernel does not describe the arguments of `{name}`"))
                 }

@@ -5,7 +5,10 @@ use crate::fake::Memory;
 use crate::output::Format;
 use crate::symbols::tests::Table;
 use codegen::Target;
+use codegen::failure::{Failure, FailureKind};
+use codegen::helpers::Helper;
 use codegen::manifest::{Globals, Storage};
+use lang::FileId;
 use lang::hir::{self, Action, Config, Conversion, Map, MapKind, Piece, Width};
 use lang::source::{Sources, Span};
 use lang::ty::Agg;
@@ -84,6 +87,7 @@ fn manifest() -> Manifest {
         programs: Vec::new(),
         maps,
         actions: actions.map(|(kind, args)| Action { kind, args, span }).into(),
+        failures: Vec::new(),
         types: TypeTable::default(),
         config: Config::default(),
         sources: Sources::default(),
@@ -215,6 +219,31 @@ fn the_end_prints_what_waits_and_then_all_maps_by_name() {
     let mut run = Run::new(Manifest { config, ..manifest() }, false);
     run.dispatcher.finish(&mut run.memory).unwrap();
     assert_eq!(run.stdout.take(), "\n\n");
+}
+
+#[test]
+fn failures_are_told_at_their_place() {
+    let sources = Sources::single("a.bt", "BEGIN { @ = 1 / 0; str(0) }");
+    let place = |kind, start, end| Failure { kind, span: Span::new(FileId(0), start, end) };
+    let failures = vec![
+        place(FailureKind::DivisionByZero, 12, 17),
+        place(FailureKind::Helper(Helper::ProbeReadKernelStr), 19, 25),
+    ];
+    let mut run = Run::new(Manifest { sources, failures, ..manifest() }, false);
+    run.send(13, &(-14i64).to_le_bytes());
+    (0..102).for_each(|_| run.send(12, &[0; 8]));
+    run.dispatcher.finish(&mut run.memory).unwrap();
+    let told = run.stderr.take();
+    let helper = "a.bt:1:20-26: WARNING: Bad address\n\
+                  Additional Info - helper: probe_read_kernel_str, retcode: -14\n\
+                  BEGIN { @ = 1 / 0; str(0) }\n                   ~~~~~~\n";
+    assert!(told.starts_with(helper), "{told}");
+    assert_eq!(told.matches("a.bt:1:13-18: WARNING: Divide or modulo by 0").count(), 101);
+    assert_eq!(told.matches("(2 more times, not shown one by one)\n").count(), 1);
+
+    run.send(14, &[0; 8]);
+    let error = run.dispatcher.drain(&mut run.memory).unwrap_err();
+    assert_eq!(error.message, "a record asks for action 14, which does not exist");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 //! Comes in: the manifest's programs and what the kernel offers. Goes out: plans, and attachments
 //! that last as long as their descriptors. A probe type is one file below `providers`.
 
-use super::kernel::{self, Kernel};
+use super::kernel::Kernel;
 use super::load::{Code, Program};
+use super::privileges;
 use super::providers::{kprobe, perf, raw_tracepoint, tracepoint, trampoline, uprobe, xdp};
 use super::sys::bpf;
 use super::sys::{Errno, SysResult};
@@ -169,7 +170,7 @@ pub fn close_all(descriptors: Vec<OwnedFd>) {
 pub fn failed(point: &Point, errno: Errno) -> Error {
     let name = point.name();
     match errno.code {
-        libc::EPERM | libc::EACCES if !kernel::is_privileged() => kernel::privileges_missing(),
+        libc::EPERM | libc::EACCES if !privileges::is_privileged() => privileges::missing(),
         libc::EPERM | libc::EACCES => Error::new(format!("the kernel does not allow `{name}` ({errno})")),
         libc::ENOMEM => Error::new(format!("not enough memory to attach `{name}`")),
         libc::EMFILE | libc::ENFILE => Error::new(format!("too many open files to attach `{name}`"))

@@ -3,6 +3,7 @@
 //! Nothing is read before it is needed, and each source once at most: a script that names no type
 //! pays for none.
 
+mod inferred;
 mod matching;
 mod similar;
 
@@ -21,7 +22,7 @@ use lang::ty::{Origin, StructId, Ty, TypeTable};
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A file of BTF and an id in it.
@@ -39,12 +40,29 @@ pub struct LinuxHost {
     /// Functions found through a wildcard: a look-up by name takes a third of a millisecond, and
     /// after a wildcard many follow.
     known_functions: RefCell<HashMap<String, (Rc<Btf>, u32)>>,
+    /// Where headers lie.
+    folders: Vec<PathBuf>,
+    /// Whether scripts are only checked: see [`LinuxHost::for_checking`].
+    checking: bool,
 }
 
 impl LinuxHost {
     /// The running kernel. Reads nothing yet.
     pub fn new() -> LinuxHost {
         LinuxHost::default()
+    }
+
+    /// The running kernel, as far as it can be seen without root, for scripts that will not run
+    /// here and now. Formats of tracepoints that may not be read come from the kernel's types, and
+    /// what cannot be found out is [`Matches::Unavailable`]: to be used with
+    /// [`lang::sema::Options::assume`].
+    pub fn for_checking() -> LinuxHost {
+        LinuxHost { checking: true, ..LinuxHost::default() }
+    }
+
+    /// The same with folders in which headers are looked for, in this order.
+    pub fn with_folders(self, folders: Vec<PathBuf>) -> LinuxHost {
+        LinuxHost { folders, ..self }
     }
 
     /// The kernel's types, if it describes them.
@@ -118,7 +136,16 @@ impl Host for LinuxHost {
     }
 
     fn tracepoint_format(&self, category: &str, event: &str) -> Option<String> {
-        self.tracefs().ok()?.format(category, event).ok()
+        match self.tracefs() {
+            Ok(tracefs) => tracefs.format(category, event).ok(),
+            Err(_) if self.checking => inferred::format(self.types()?, category, event),
+            Err(_) => None,
+        }
+    }
+
+    fn include(&self, path: &str) -> Option<String> {
+        let folders = self.folders.iter().map(|it| it.join(path));
+        folders.filter(|it| it.is_file()).find_map(|it| std::fs::read_to_string(it).ok())
     }
 
     fn has_btf(&self) -> bool {
@@ -201,6 +228,8 @@ pub(crate) mod tests {
             kprobes: OnceCell::from(true),
             barred: OnceCell::from(HashSet::from(["vfs_open".to_owned()])),
             known_functions: RefCell::default(),
+            folders: Vec::new(),
+            checking: false,
         };
         (host, directory)
     }
@@ -250,7 +279,7 @@ pub(crate) mod tests {
             kprobes: OnceCell::from(false),
             ..host
         };
-        let function = |kind| Point { kind, ..kprobe("vfs_read", 0) };
+        let function = |kind| Point { kind, ..kprobe("no_btf", 0) };
         let event = Target::Tracepoint { category: "sched".to_owned(), event: "*".to_owned() };
         for (point, expected) in [
             (function(ProbeKind::Kprobe), "CONFIG_KPROBES"),
@@ -260,6 +289,34 @@ pub(crate) mod tests {
         ] {
             let Matches::Unavailable(reason) = host.matches(&point) else { panic!("{point:?}") };
             assert!(reason.contains(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_check_tells_what_it_can() {
+        let (host, _directory) = fixture("check");
+        let host = LinuxHost {
+            tracefs: OnceCell::from(Err(Error::new("no tracefs"))),
+            kprobes: OnceCell::from(false),
+            checking: true,
+            ..host
+        };
+        let event = |event: &str| Point {
+            kind: ProbeKind::Tracepoint,
+            target: Target::Tracepoint { category: "sched".to_owned(), event: event.to_owned() },
+        };
+        for (point, expected) in [
+            (kprobe("vfs_raed", 0), None),
+            (kprobe("vfs_read", 0), Some("CONFIG_KPROBES")),
+            (event("sched_swich"), None),
+            (event("sched_switch"), Some("no tracefs")),
+            (event("sched_*"), Some("no tracefs")),
+        ] {
+            match (host.matches(&point), expected) {
+                (Matches::Points(points), None) => assert_eq!(points, [], "{point:?}"),
+                (Matches::Unavailable(reason), Some(part)) => assert!(reason.contains(part), "{reason}"),
+                (found, _) => panic!("{point:?}: {found:?}"),
+            }
         }
     }
 

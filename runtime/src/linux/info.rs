@@ -34,7 +34,7 @@ pub fn info(out: &mut dyn Write) -> Result<()> {
     match report(&LinuxHost::new(), out) {
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        res => res.map_err(|it| Error::new(format!("the report cannot be written: {it}"))),
+        res => res.map_err(|it| Error::new(format!("the report cannot be written: {}", reason::of(&it)))),
     }
 }
 

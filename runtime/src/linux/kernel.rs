@@ -100,23 +100,6 @@ fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
     Some(cpus)
 }
 
-/// Whether this process may load and attach programs, by its effective capabilities.
-pub fn is_privileged() -> bool {
-    const CAP_SYS_ADMIN: u64 = 1 << 21;
-    const CAP_BPF_AND_PERFMON: u64 = 1 << 39 | 1 << 38;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let Some(effective) = effective.and_then(|it| u64::from_str_radix(it.trim(), 16).ok()) else {
-        return true;
-    };
-    effective & CAP_SYS_ADMIN != 0 || effective & CAP_BPF_AND_PERFMON == CAP_BPF_AND_PERFMON
-}
-
-/// The error for a process without the privileges that tracing needs.
-pub fn privileges_missing() -> Error {
-    Error::new("tracing needs root, or the capabilities CAP_BPF and CAP_PERFMON").hint("run it with sudo")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

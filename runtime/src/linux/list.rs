@@ -8,6 +8,7 @@ use super::LinuxHost;
 use super::btf::record::{Kind, Record};
 use super::btf::{Btf, Namespace, print};
 use super::glob;
+use super::reason;
 use crate::backend::{Error, Result};
 use lang::attach::{Point, Target, XdpMode};
 use lang::host::{Host, Matches};
@@ -35,11 +36,22 @@ fn list_of(host: &LinuxHost, pattern: &str, verbose: bool, out: &mut dyn Write) 
             write_points(host, &points, verbose, out)
         }
     };
+    finish(written, out).map(|()| left_out)
+}
+
+/// Writes places as a listing has them.
+pub fn write(host: &LinuxHost, points: Vec<Point>, verbose: bool, out: &mut dyn Write) -> Result<()> {
+    let points: Vec<Listed> = points.into_iter().map(Listed::Point).collect();
+    let written = write_points(host, &points, verbose, out);
+    finish(written, out)
+}
+
+fn finish(written: io::Result<()>, out: &mut dyn Write) -> Result<()> {
     match written.and_then(|()| out.flush()) {
         // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(left_out),
-        Err(error) => Err(Error::new(format!("the list cannot be written: {error}"))),
-        Ok(()) => Ok(left_out),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Error::new(format!("the list cannot be written: {}", reason::of(&error)))),
+        Ok(()) => Ok(()),
     }
 }
 

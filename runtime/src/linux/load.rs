@@ -6,6 +6,7 @@
 use super::attach::{self, Method};
 use super::kernel::{self, Kernel};
 use super::map::{self, Map};
+use super::privileges;
 use super::providers::trampoline;
 use super::ring::Ring;
 use super::sys::bpf::{self, DebugInfo, MapSpec, ProgramSpec, attach_type, program_type};
@@ -19,6 +20,7 @@ use aya_obj::obj::ProgramSection;
 use codegen::manifest::VERSION;
 use codegen::{Manifest, Object};
 use lang::attach::Point;
+use lang::hir::ActionKind;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -140,7 +142,7 @@ fn create_map(name: &str, definition: &aya_obj::Map, manifest: &Manifest) -> Res
         key_size: definition.key_size(),
         value_size: definition.value_size(),
         max_entries: match definition.max_entries() {
-            0 if is_ring => ring_size(manifest.config.perf_rb_pages),
+            _ if is_ring => ring_size(manifest),
             n => n,
         },
         flags: definition.map_flags() | if name.starts_with(".bss") { bpf::F_MMAPABLE } else { 0 },
@@ -156,20 +158,39 @@ fn create_map(name: &str, definition: &aya_obj::Map, manifest: &Manifest) -> Res
     Ok(Map { fd, kind, key_size, value_size, max_entries, copies })
 }
 
-/// Bytes of the ring buffer: as configured, else one part in 16384 of the memory, but at least 256 KiB
-/// and at most 1 MiB: it counts twice as resident memory. The kernel wants a power of two.
-fn ring_size(pages: Option<u32>) -> u32 {
+/// Bytes of the ring buffer: as configured, else by what it carries. Text comes in bursts, and one
+/// part in 2048 of the memory, at most 4 MiB, holds some ten thousand lines; notices such as
+/// `exit` or `print(@map)` need little, and the buffer counts twice as resident memory. The kernel
+/// wants a power of two.
+fn ring_size(manifest: &Manifest) -> u32 {
+    const LEAST: u64 = 256 << 10;
+    const MOST: u64 = 4 << 20;
     let page = sys::page_size() as u64;
-    let wanted = match pages {
+    let wanted = match manifest.config.perf_rb_pages {
         Some(pages) => u64::from(pages) * page,
-        None => (sys::physical_memory() / 16384).clamp(256 << 10, 1 << 20),
+        None if manifest.actions.iter().any(|it| carries_text(&it.kind)) => {
+            (sys::physical_memory() / 2048).clamp(LEAST, MOST)
+        }
+        None => LEAST,
     };
     wanted.next_power_of_two().clamp(page, 1 << 30) as u32
 }
 
+/// Whether an action's record holds something to print, rather than being a notice.
+fn carries_text(action: &ActionKind) -> bool {
+    match action {
+        ActionKind::Printf(_)
+        | ActionKind::PrintValue
+        | ActionKind::PrintEntry(_)
+        | ActionKind::Time(_)
+        | ActionKind::Join(_) => true,
+        ActionKind::PrintMap(_) | ActionKind::Clear(_) | ActionKind::Zero(_) | ActionKind::Exit => false,
+    }
+}
+
 fn map_error(name: &str, spec: &MapSpec<'_>, errno: Errno) -> Error {
     match errno.code {
-        libc::EPERM | libc::EACCES if !kernel::is_privileged() => kernel::privileges_missing(),
+        libc::EPERM | libc::EACCES if !privileges::is_privileged() => privileges::missing(),
         libc::EPERM => Error::new(format!("the kernel does not allow to create maps ({errno})"))
             .hint("a container's seccomp filter or, before Linux 5.11, the limit of locked memory (`ulimit -l`) may forbid it"),
         libc::ENOMEM | libc::E2BIG => {
@@ -326,12 +347,16 @@ impl Prepared<'_> {
     fn refused(&self, errno: Errno, log: String) -> Error {
         let program = &self.manifest.programs[self.program];
         let name = program.points.first().map_or_else(|| program.symbol.clone(), Point::name);
-        if errno.code == libc::EPERM && !kernel::is_privileged() {
-            return kernel::privileges_missing();
+        if errno.code == libc::EPERM && !privileges::is_privileged() {
+            return privileges::missing();
         }
         match errno.code {
             _ if !log.trim().is_empty() => verifier::refused(self.manifest, self.program, log),
             libc::EPERM if self.kind == program_type::TRACING => trampoline::not_allowed(&name),
+            libc::EPERM if self.kind == program_type::XDP => {
+                Error::new(format!("the kernel does not allow to load `{name}` ({errno})"))
+                    .hint("packets need CAP_NET_ADMIN as well")
+            }
             libc::EPERM => Error::new(format!("the kernel does not allow to load `{name}` ({errno})")),
             libc::ENOMEM => Error::new(format!("not enough memory to load `{name}`")),
             libc::E2BIG => Error::new(format!(

@@ -4,6 +4,7 @@
 //! [`Errno`] that names the call. Nothing here decides anything.
 
 pub mod bpf;
+pub mod capabilities;
 pub mod memory;
 pub mod perf;
 pub mod process;

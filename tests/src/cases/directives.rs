@@ -16,6 +16,8 @@ pub struct Directives {
     pub format: Format,
     /// `--allow verdict`
     pub allow_verdict: bool,
+    /// `-k`
+    pub warnings: bool,
 }
 
 /// One `fire` or `packet` line.
@@ -52,6 +54,7 @@ impl Directives {
             params: Vec::new(),
             format: Format::Text,
             allow_verdict: false,
+            warnings: false,
         };
         for line in text.lines().filter_map(|line| line.strip_prefix("//@ ")) {
             let words = words(line)?;
@@ -64,6 +67,7 @@ impl Directives {
                 ("param", [value]) => all.params.push(value.trim_matches('"').to_owned()),
                 ("format", [format]) if format == "json" => all.format = Format::Json,
                 ("allow", [what]) if what == "verdict" => all.allow_verdict = true,
+                ("warnings", []) => all.warnings = true,
                 _ => return Err(line.to_owned()),
             }
         }

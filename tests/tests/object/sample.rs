@@ -133,7 +133,7 @@ fn module(program: &Program, target: &Target, shift: u32) -> Module {
     let code = Sketch { maps: &plan.maps, bss: plan.globals.bss, rodata: plan.globals.rodata };
     let function = |name: &str, probe: Option<usize>, insns: Vec<Insn>| {
         let text = probe.map_or("@n++", |it| ["begin", "tracepoint", "end"][it]);
-        Function { name: name.to_owned(), probe, insns, stack: 32, span: span(text) }
+        Function { name: name.to_owned(), probe, arity: 1, insns, stack: 32, span: span(text) }
     };
     Module {
         functions: vec![
@@ -145,6 +145,7 @@ fn module(program: &Program, target: &Target, shift: u32) -> Module {
         ],
         maps: plan.maps.clone(),
         accesses: accesses.collect(),
+        failures: vec![],
         globals: plan.globals.clone(),
     }
 }

@@ -5,6 +5,7 @@
 //! [`crate::ir::verify`] checks the rest.
 
 use super::*;
+use crate::failure::FailureKind;
 
 /// Reads a module.
 pub fn parse(text: &str) -> Result<Module, String> {
@@ -60,6 +61,7 @@ impl Parser {
             }
             "map" => self.module.maps.push(cursor.map()?),
             "access" => self.module.accesses.push(cursor.access()?),
+            "failure" => self.module.failures.push(cursor.failure(self.module.failures.len())?),
             "scratch" => self.module.scratch_size = cursor.number()?,
             "rodata" => {
                 self.module.globals.rodata = Some(cursor.map_name(&self.module)?);
@@ -359,6 +361,17 @@ impl<'a> Cursor<'a> {
             path.push(parsed.ok_or_else(|| format!("`{step}` is not a member"))?);
         }
         Ok(CoreAccess { path, kind, value: self.number()? })
+    }
+
+    fn failure(&mut self, expected: usize) -> Result<Failure, String> {
+        match self.word().parse::<usize>() {
+            Ok(idx) if idx == expected => {}
+            _ => return Err(format!("failure {expected} expected")),
+        }
+        self.expect(":")?;
+        let name = self.word();
+        let kind = FailureKind::find(name).ok_or_else(|| format!("unknown failure `{name}`"))?;
+        Ok(Failure { kind, span: Span::default() })
     }
 
     fn op(&mut self, module: &Module, name: &str) -> Result<Op, String> {

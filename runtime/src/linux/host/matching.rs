@@ -3,6 +3,7 @@
 //! A point without wildcards is looked up as cheaply as can be; a list is made only for a wildcard.
 
 use super::LinuxHost;
+use super::inferred::{self, Existence};
 use crate::backend::Error;
 use crate::linux::btf::kernel::KernelTypes;
 use crate::linux::btf::record::{Kind, Record};
@@ -38,11 +39,16 @@ pub fn matches(host: &LinuxHost, point: &Point) -> Matches {
             trampolines(host, module.as_deref(), name)
         }
         (Target::Function { module, name, offset }, _) => kprobes(host, module.as_deref(), name, *offset),
-        (Target::User { path, symbol, offset }, _) => user(path, symbol, *offset),
-        (Target::Interface { name, mode }, _) => {
-            let found = interfaces::matching(name).into_iter();
-            Ok(found.map(|name| Target::Interface { name, mode: *mode }).collect())
+        (Target::User { path, .. }, _) if host.checking && executables::find(path).is_empty() => {
+            Err(format!("this machine has no file `{path}`"))
         }
+        (Target::User { path, symbol, offset }, _) => user(path, symbol, *offset),
+        (Target::Interface { name, mode }, _) => match interfaces::matching(name) {
+            found if found.is_empty() && host.checking => {
+                Err("this machine has no such interface".to_owned())
+            }
+            found => Ok(found.into_iter().map(|name| Target::Interface { name, mode: *mode }).collect()),
+        },
     };
     match found {
         Ok(targets) => {
@@ -53,7 +59,11 @@ pub fn matches(host: &LinuxHost, point: &Point) -> Matches {
 }
 
 fn tracepoints(host: &LinuxHost, category: &str, event: &str) -> Found {
-    let tracefs = host.tracefs().map_err(describe)?;
+    let tracefs = match host.tracefs() {
+        Ok(tracefs) => tracefs,
+        Err(error) if host.checking => return untraced(host, category, event, error),
+        Err(error) => return Err(describe(error)),
+    };
     let mut categories = match glob::is_pattern(category) {
         false => vec![category.to_owned()],
         true => filtered(tracefs.categories().map_err(|it| unreadable("tracefs", &it))?, category),
@@ -67,6 +77,18 @@ fn tracepoints(host: &LinuxHost, category: &str, event: &str) -> Found {
             .extend(events.into_iter().map(|event| Target::Tracepoint { category: category.clone(), event }));
     }
     Ok(targets)
+}
+
+/// What the kernel's types tell of an event, where tracefs cannot be read.
+fn untraced(host: &LinuxHost, category: &str, event: &str, error: &Error) -> Found {
+    let named = !glob::is_pattern(category) && !glob::is_pattern(event);
+    match host.types().filter(|_| named).map(|it| inferred::existence(it, category, event)) {
+        Some(Existence::Certain) => {
+            Ok(vec![Target::Tracepoint { category: category.to_owned(), event: event.to_owned() }])
+        }
+        Some(Existence::Absent) => Ok(Vec::new()),
+        Some(Existence::OtherCategory) | None => Err(error.to_string()),
+    }
 }
 
 /// The events of a category; none where there is no such category.
@@ -116,7 +138,6 @@ fn modules(types: &KernelTypes, pattern: Option<&str>) -> Vec<String> {
 }
 
 fn kprobes(host: &LinuxHost, module: Option<&str>, name: &str, offset: u64) -> Found {
-    kprobes_exist(host)?;
     let names = if glob::is_pattern(name) || module.is_some_and(glob::is_pattern) {
         probable(host, module, name)?
     } else if !function_exists(host, module, name) {
@@ -126,6 +147,10 @@ fn kprobes(host: &LinuxHost, module: Option<&str>, name: &str, offset: u64) -> F
     } else {
         BTreeSet::from([(module.map(str::to_owned), name.to_owned())])
     };
+    // A function that no kernel has is the script's mistake, with or without kprobes.
+    if !names.is_empty() {
+        kprobes_exist(host)?;
+    }
     Ok(names.into_iter().map(|(module, name)| Target::Function { module, name, offset }).collect())
 }
 

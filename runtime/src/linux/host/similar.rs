@@ -2,7 +2,7 @@
 //!
 //! The front end picks the nearest; here the work is kept small by leaving out what cannot be it.
 
-use super::LinuxHost;
+use super::{LinuxHost, inferred};
 use crate::linux::btf::Namespace;
 use crate::linux::{executables, interfaces};
 use lang::attach::{Point, Target};
@@ -34,7 +34,12 @@ pub fn similar(host: &LinuxHost, point: &Point) -> Vec<String> {
 
 /// The events of the category; when there is none, those of like ones, and like events of all.
 fn tracepoints(host: &LinuxHost, category: &str, event: &str) -> Vec<Target> {
-    let Ok(tracefs) = host.tracefs() else { return Vec::new() };
+    let Ok(tracefs) = host.tracefs() else {
+        let known =
+            host.types().map(|it| likely(event, inferred::events(it, category).iter().map(String::as_str)));
+        let known = known.into_iter().flatten();
+        return known.map(|event| Target::Tracepoint { category: category.to_owned(), event }).collect();
+    };
     let categories = match tracefs.has_category(category) {
         true => vec![category.to_owned()],
         false => tracefs.categories().unwrap_or_default(),

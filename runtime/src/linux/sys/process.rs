@@ -13,6 +13,12 @@ pub fn open_pidfd(pid: u32) -> SysResult<OwnedFd> {
     owned("pidfd_open", unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
+/// The process that a thread belongs to; a process is its own.
+pub fn leader_of(thread: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
 /// Signals kept from their default action and read from a descriptor instead, until dropped.
 pub struct Signals {
     fd: OwnedFd,
@@ -65,6 +71,19 @@ impl Drop for Signals {
         // SAFETY: `before` is the mask that the kernel gave.
         unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
     }
+}
+
+/// The next Ctrl-C does nothing, the one after it ends the process: a run that has just ended by
+/// itself still prints for the user who meant to end it.
+pub fn forgive_one_interrupt() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: all-zero bytes are a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+    action.sa_flags = libc::SA_RESETHAND | libc::SA_RESTART;
+    // SAFETY: the handler does nothing, and the structure outlives the call. It cannot fail for a
+    // signal that exists.
+    unsafe { libc::sigaction(libc::SIGINT, &action, std::ptr::null_mut()) };
 }
 
 /// While it lives, Ctrl-C does nothing to this process unless [`Signals`] take it. Programs that are

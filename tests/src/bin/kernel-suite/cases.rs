@@ -1,17 +1,21 @@
 //! All cases, by subject.
 
+mod commandline;
 mod documents;
 mod errors;
 mod language;
 mod lifecycle;
+mod losses;
 mod network;
 mod objects;
+mod privileges;
 mod repl;
 mod tracing;
 
 use crate::harness::Case;
 
 pub use objects::SCRIPT as OBJECT_SCRIPT;
+pub use privileges::print_mine as print_privileges;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
@@ -19,11 +23,14 @@ pub fn all() -> Vec<Case> {
         tracing::CASES,
         language::CASES,
         lifecycle::CASES,
+        losses::CASES,
         errors::CASES,
         network::CASES,
         objects::CASES,
         repl::CASES,
         documents::CASES,
+        commandline::CASES,
+        privileges::CASES,
     ]
     .into_iter()
     .flat_map(|cases| cases.iter().map(|it| Case { ..*it }))

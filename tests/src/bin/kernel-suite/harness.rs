@@ -35,6 +35,11 @@ pub enum Need {
 }
 
 impl Need {
+    /// Whether the need is not met here.
+    pub fn is_missing(self) -> bool {
+        self.missing().is_some()
+    }
+
     /// Why the need is not met, if it is not.
     pub fn missing(self) -> Option<String> {
         match self {

@@ -18,6 +18,7 @@ pub fn work(arguments: &[String]) -> ExitCode {
         Some("busy") => busy(Duration::from_millis(number(1))),
         Some("exec") => return exec(words.get(1).copied().unwrap_or("/nowhere")),
         Some("exit") => return ExitCode::from(number(1) as u8),
+        Some("privileges") => crate::cases::print_privileges(),
         Some("wait") => std::thread::sleep(Duration::from_millis(number(1))),
         Some("tcp-server") => tcp_server(words.get(1).copied().unwrap_or("")),
         Some("tcp-client") => return tcp_client(words.get(1).copied().unwrap_or("")),

@@ -6,16 +6,20 @@
 
 use crate::harness::{Case, Need, Outcome, find_program};
 use crate::tracer::{Run, kscope};
+use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// The cases.
 pub const CASES: &[Case] = &[
     Case { name: "the README's commands work", needs: &[Need::Program("ip")], run: readme },
     Case { name: "the tutorial's commands work", needs: &[Need::Program("ip")], run: tutorial },
+    Case { name: "the reference's commands work", needs: &[Need::Program("ip")], run: reference },
+    Case { name: "the prompt's commands work", needs: &[Need::Program("ip")], run: prompt },
 ];
 
 /// What commands need that not every kernel or machine has, by a word in them.
@@ -28,13 +32,10 @@ const NEEDS: &[(&str, Need)] = &[
     ("bpftool", Need::Program("bpftool")),
 ];
 
-/// After this a reader would press Ctrl-C.
+/// So long after the first output a reader would press Ctrl-C.
 const INTERRUPT: Duration = Duration::from_millis(1_500);
 
-/// The same where starting takes longer: in an emulated machine, or without optimisation.
-const INTERRUPT_SLOW: Duration = Duration::from_secs(4);
-
-/// A command that goes on for so long after Ctrl-C hangs.
+/// A command that is silent for so long, or goes on for so long after Ctrl-C, hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn readme() -> Outcome {
@@ -43,6 +44,14 @@ fn readme() -> Outcome {
 
 fn tutorial() -> Outcome {
     document(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tutorial.md")))
+}
+
+fn reference() -> Outcome {
+    document(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/language.md")))
+}
+
+fn prompt() -> Outcome {
+    document(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/repl.md")))
 }
 
 /// A folder that is removed when dropped.
@@ -100,17 +109,32 @@ fn run(command: &str, folder: &Path) -> Result<Run, String> {
         });
     }
     let child = shell.process_group(0).spawn();
-    let child = child.map_err(|error| format!("cannot start {command}: {error}"))?;
-    let group = -(child.id() as i32);
-    let (sender, receiver) = mpsc::channel::<()>();
-    let interrupter = std::thread::spawn(move || interrupt(group, &receiver));
-    let output = child.wait_with_output().map_err(|error| error.to_string())?;
-    drop(sender);
-    let _ = interrupter.join();
+    let mut child = child.map_err(|error| format!("cannot start {command}: {error}"))?;
+    let (sender, receiver) = mpsc::channel();
+    let stdout = read(child.stdout.take(), sender.clone());
+    let stderr = read(child.stderr.take(), sender);
+    // A command that traces a child of its own ends with the child.
+    let limit = if command.contains(" -c '") { PATIENCE } else { INTERRUPT };
+    interrupt(-(child.id() as i32), limit, &receiver);
+    let status = child.wait().map_err(|error| error.to_string())?;
+    let text = |it: JoinHandle<Vec<u8>>| String::from_utf8_lossy(&it.join().unwrap_or_default()).into_owned();
     Ok(Run {
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        code: output.status.code().or(output.status.signal().map(|it| 128 + it)).unwrap_or(-1),
+        stdout: text(stdout),
+        stderr: text(stderr),
+        code: status.code().or(status.signal().map(|it| 128 + it)).unwrap_or(-1),
+    })
+}
+
+/// Reads to the end, and tells whenever there is something new.
+fn read(from: Option<impl Read + Send + 'static>, news: mpsc::Sender<()>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut from = from.expect("both outputs are pipes");
+        let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+        while let Ok(n @ 1..) = from.read(&mut chunk) {
+            bytes.extend_from_slice(&chunk[..n]);
+            let _ = news.send(());
+        }
+        bytes
     })
 }
 
@@ -128,17 +152,26 @@ fn shell(command: &str, folder: &Path) -> Result<Command, String> {
     Ok(shell)
 }
 
-/// Presses Ctrl-C, and in the end kills, unless the other side of `over` goes away before.
-fn interrupt(group: i32, over: &mpsc::Receiver<()>) {
-    let slow = cfg!(debug_assertions) || std::env::var_os("OBJECTS").is_some();
-    let first = if slow { INTERRUPT_SLOW } else { INTERRUPT };
-    for (after, signal) in [(first, libc::SIGINT), (PATIENCE, libc::SIGKILL)] {
-        if over.recv_timeout(after) != Err(mpsc::RecvTimeoutError::Timeout) {
-            return;
+/// Presses Ctrl-C so long after the first output, which says that the command is not starting
+/// any more; kills what hangs. `news` closes when all output has ended.
+fn interrupt(group: i32, limit: Duration, news: &mpsc::Receiver<()>) {
+    let ends_within = |limit: Duration| {
+        let end = Instant::now() + limit;
+        loop {
+            match news.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(()) => {}
+                Err(reason) => return reason == mpsc::RecvTimeoutError::Disconnected,
+            }
         }
-        // SAFETY: kill takes plain numbers; the group is that of a child which is not reaped before
-        // its output ends.
-        unsafe { libc::kill(group, signal) };
+    };
+    // SAFETY: kill takes plain numbers; the group is that of a child which is not yet waited for.
+    let signal = |number| unsafe { libc::kill(group, number) };
+    if news.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Disconnected) || ends_within(limit) {
+        return;
+    }
+    signal(libc::SIGINT);
+    if !ends_within(PATIENCE) {
+        signal(libc::SIGKILL);
     }
 }
 

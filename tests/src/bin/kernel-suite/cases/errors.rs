@@ -1,6 +1,6 @@
 //! Bad input of every kind: one clear message, the right exit code, nothing left behind.
 
-use crate::harness::{Case, Outcome};
+use crate::harness::{Case, Need, Outcome};
 use crate::tracer::{kscope, run, wait};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -9,6 +9,7 @@ use std::time::Instant;
 /// The cases.
 pub const CASES: &[Case] = &[
     Case { name: "script errors exit with 1 and show the place", needs: &[], run: script_errors },
+    Case { name: "a misspelt kprobe is the script's fault", needs: &[Need::Kprobes], run: misspelt_kprobe },
     Case { name: "machine errors exit with 2", needs: &[], run: machine_errors },
     Case { name: "hostile scripts end quickly", needs: &[], run: hostile },
     Case { name: "without privileges it says so", needs: &[], run: unprivileged },
@@ -23,7 +24,6 @@ const SCRIPT_ERRORS: &[(&str, &str, &str)] = &[
     ("tracepoint:sched:sched_switch { @ = args.prev_com; }", "stdin:1:42-50: ERROR: ", "prev_comm"),
     ("BEGIN { @x = 1; @x[1] = 2; }", "stdin:1:17-", "@x"),
     ("BEGIN { @x = 1; @x = \"a\"; }", "stdin:1:", "@x"),
-    ("kprobe:vfs_readd { @ = count(); }", "stdin:1:1-17: ERROR: ", ""),
 ];
 
 fn script_errors() -> Outcome {
@@ -36,7 +36,20 @@ fn script_errors() -> Outcome {
     Ok(())
 }
 
+fn misspelt_kprobe() -> Outcome {
+    let seen = run(&["-e", "kprobe:vfs_readd { @ = count(); }"])?;
+    let right = seen.stderr.starts_with("stdin:1:1-17: ERROR: ") && seen.stderr.contains("vfs_read`");
+    seen.expect(seen.code == 1 && right, "exit code 1 and the function that was meant")
+}
+
 fn machine_errors() -> Outcome {
+    if Need::Kprobes.is_missing() {
+        let seen = run(&["-e", "kprobe:vfs_read { @ = count(); }"])?;
+        seen.expect(
+            seen.code == 2 && seen.stderr.contains("CONFIG_KPROBES"),
+            "exit code 2 and the option's name",
+        )?;
+    }
     let seen = run(&["/no/such/file.bt"])?;
     seen.expect(
         seen.code == 2 && seen.stderr.contains("/no/such/file.bt"),
