@@ -77,7 +77,7 @@ pub struct ScriptArgs {
 
     /// Look for headers in this folder too, behind the script's own
     #[arg(short = 'I', value_name = "FOLDER")]
-    pub include: Vec<PathBuf>,
+    pub folders: Vec<PathBuf>,
 
     /// Allow what changes the machine, by name
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
@@ -284,4 +284,15 @@ pub struct ListArgs {
     /// Also arguments and their types
     #[arg(short = 'v')]
     pub verbose: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
 }

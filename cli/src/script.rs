@@ -51,7 +51,7 @@ impl Script {
         let name = &self.sources.get(FileId(0)).name;
         let own = Path::new(name).parent().filter(|it| !it.as_os_str().is_empty());
         let own = own.unwrap_or(Path::new(".")).to_owned();
-        [own].into_iter().chain(args.include.iter().cloned()).collect()
+        [own].into_iter().chain(args.folders.iter().cloned()).collect()
     }
 
     /// Parses it; syntax errors are printed.

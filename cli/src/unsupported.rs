@@ -6,10 +6,8 @@ use clap::Args;
 /// What bpftrace takes besides what [`crate::cli`] has.
 #[derive(Debug, Args)]
 pub struct UnsupportedArgs {
-    #[arg(short = 'I', value_name = "DIR", hide = true)]
-    include_dir: Vec<String>,
-    #[arg(long, value_name = "FILE", hide = true)]
-    include: Vec<String>,
+    #[arg(long = "include", value_name = "FILE", hide = true)]
+    included: Vec<String>,
     #[arg(short = 'd', long, value_name = "STAGE", hide = true)]
     debug: Option<String>,
     #[arg(long, value_name = "FILE", hide = true)]
@@ -57,8 +55,7 @@ impl UnsupportedArgs {
             });
         }
         let absent = [
-            (!self.include_dir.is_empty(), "-I (C headers)"),
-            (!self.include.is_empty(), "--include (C headers)"),
+            (!self.included.is_empty(), "--include (write `#include` in the script)"),
             (self.debuginfo.is_some(), "--debuginfo"),
             (self.traceable_functions.is_some(), "--traceable-functions"),
             (self.no_feature.is_some(), "--no-feature"),

@@ -36,7 +36,6 @@ const FLAGS: &[(&[&str], i32, &str)] = &[
     (&["-p", "4194304", "-e", ONCE], 2, "there is no process 4194304"),
     (&["-o", "/nowhere/out", "-e", ONCE], 2, "/nowhere/out: No such file"),
     (&["-o", "/tmp", "-e", ONCE], 2, "/tmp: Is a directory"),
-    (&["-I", "/usr/include", "-e", ONCE], 2, "-I (C headers) is not supported yet"),
     (&["--include", "linux/fs.h", "-e", ONCE], 2, "--include (C headers) is not supported yet"),
     (&["-d", "ast", "-e", ONCE], 2, "kscope build --emit=ast"),
     (&["--debug", "codegen-opt", "-e", ONCE], 2, "kscope build --emit=ir"),
