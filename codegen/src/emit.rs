@@ -21,6 +21,7 @@ mod assemble;
 mod bits;
 mod check;
 mod frame;
+mod index_set;
 mod live;
 mod machine;
 mod moves;

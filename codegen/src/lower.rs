@@ -33,6 +33,7 @@ mod tests;
 
 use crate::failure::Failure;
 use crate::helpers::Helper;
+use crate::ir::flow::Flow;
 use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, Value};
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
@@ -50,6 +51,8 @@ use std::collections::{HashMap, HashSet};
 const SCRATCH_LIMIT: u32 = 32 << 10;
 /// The kernel takes no longer program.
 const MOST_INSTRUCTIONS: usize = 1_000_000;
+/// The kernel follows 8192 branches in a row. Some of those that are counted here go away later.
+const MOST_DECISIONS: usize = 10_000;
 /// The kernel lets one program use so many maps.
 const MOST_MAPS: usize = 64;
 /// Before Linux 5.11 keys could be no larger than the stack.
@@ -134,6 +137,12 @@ impl<'a> Context<'a> {
         if function.insts.len() > MOST_INSTRUCTIONS {
             let message = format!("the probe becomes more than {MOST_INSTRUCTIONS} instructions");
             let hint = "loops (`for`, `while`) take less than copies (`unroll`)";
+            self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
+        }
+        let decisions = Flow::new(function).longest_chain(function);
+        if decisions > MOST_DECISIONS {
+            let message = format!("the probe takes {decisions} decisions in a row, the kernel follows 8192");
+            let hint = "every `print` and every map element takes one; a loop counts its body once";
             self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
         }
         let maps = function.insts.iter().filter_map(|it| match it.op {

@@ -1,4 +1,4 @@
-//! Sets of small numbers.
+//! Sets of many among not too many.
 
 /// A set of indices below a bound that is fixed when it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,17 +10,9 @@ impl BitSet {
         BitSet(vec![0; bound.div_ceil(64)])
     }
 
-    /// Adds an index; whether it was new.
-    pub fn insert(&mut self, index: usize) -> bool {
-        let (word, bit) = (&mut self.0[index / 64], 1 << (index % 64));
-        let new = *word & bit == 0;
-        *word |= bit;
-        new
-    }
-
-    /// Removes an index.
-    pub fn remove(&mut self, index: usize) {
-        self.0[index / 64] &= !(1 << (index % 64));
+    /// Adds an index.
+    pub fn insert(&mut self, index: usize) {
+        self.0[index / 64] |= 1 << (index % 64);
     }
 
     /// Whether it holds the index.
@@ -36,17 +28,5 @@ impl BitSet {
             *word |= other;
         }
         changed
-    }
-
-    /// Its indices, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.iter().enumerate().flat_map(|(idx, &word)| {
-            (0..64).filter(move |bit| word & 1 << bit != 0).map(move |bit| 64 * idx + bit)
-        })
-    }
-
-    /// Whether it is empty.
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|&word| word == 0)
     }
 }

@@ -7,6 +7,7 @@
 
 use super::allocate::Spill;
 use super::bits::BitSet;
+use super::index_set::IndexSet;
 use super::live::{Layout, Position, Range, STEP, overlap};
 use super::machine::{Arg, Base, Code, End, Kind, Remat, VReg};
 use crate::ir::{Block, Slot, SlotData};
@@ -111,19 +112,16 @@ fn slot_objects(code: &Code, layout: &Layout, slots: &[SlotData]) -> Vec<Object>
 struct SlotUses {
     n_slots: usize,
     /// For each block the positions at which it uses objects, ascending.
-    by_block: Vec<Vec<(Position, BitSet)>>,
+    by_block: Vec<Vec<(Position, IndexSet)>>,
     /// Objects whose address is stored, so that any code might use them.
-    escaped: BitSet,
+    escaped: IndexSet,
 }
 
 impl SlotUses {
     fn find(code: &Code, layout: &Layout, n_slots: usize) -> SlotUses {
-        let points_to = points_to(code, n_slots);
-        let mut uses = SlotUses {
-            n_slots,
-            by_block: vec![Vec::new(); code.blocks.len()],
-            escaped: BitSet::new(n_slots),
-        };
+        let points_to = points_to(code);
+        let mut uses =
+            SlotUses { n_slots, by_block: vec![Vec::new(); code.blocks.len()], escaped: IndexSet::default() };
         for &block in &code.order {
             let data = code.block(block);
             for (idx, inst) in data.insts.iter().enumerate() {
@@ -156,9 +154,9 @@ impl SlotUses {
         position: Position,
         named: Vec<Slot>,
         operands: impl FnOnce() -> Vec<(VReg, super::machine::Role)>,
-        points_to: &[BitSet],
+        points_to: &[IndexSet],
     ) {
-        let mut used = BitSet::new(self.n_slots);
+        let mut used = IndexSet::default();
         for slot in named {
             used.insert(slot.index());
         }
@@ -200,8 +198,8 @@ impl SlotUses {
         let (mut before, mut after) = (empty.clone(), empty.clone());
         let mut within = empty;
         for (within, uses) in within.iter_mut().zip(&self.by_block) {
-            for (_, used) in uses {
-                within.union(used);
+            for slot in uses.iter().flat_map(|(_, used)| used.iter()) {
+                within.insert(slot);
             }
         }
         let mut changed = true;
@@ -246,8 +244,8 @@ fn named_slots(kind: &Kind) -> Vec<Slot> {
 }
 
 /// For each virtual register the objects into which it may point.
-fn points_to(code: &Code, n_slots: usize) -> Vec<BitSet> {
-    let mut points_to = vec![BitSet::new(n_slots); code.n_vregs()];
+fn points_to(code: &Code) -> Vec<IndexSet> {
+    let mut points_to = vec![IndexSet::default(); code.n_vregs()];
     let mut flows: Vec<(VReg, VReg)> = Vec::new();
     for &block in &code.order {
         let data = code.block(block);

@@ -7,7 +7,7 @@
 //! operands, at `+1` a call loses r0…r5, at `+2` it defines its result. A range that ends where
 //! another begins can share its register. Moves happen before `+0` or after `+2`.
 
-use super::bits::BitSet;
+use super::index_set::IndexSet;
 use super::machine::{Code, Kind, Role, VReg};
 use crate::ir::Block;
 
@@ -136,7 +136,7 @@ pub struct Liveness {
     /// For each virtual register.
     pub intervals: Vec<Interval>,
     /// For each block the virtual registers live at its start, its parameters excepted.
-    pub live_in: Vec<BitSet>,
+    pub live_in: Vec<IndexSet>,
     /// Where calls are: the positions at which they lose registers, ascending.
     pub calls: Vec<Position>,
 }
@@ -188,7 +188,7 @@ fn block_uses(code: &Code, layout: &Layout, block: Block, intervals: &mut [Inter
 }
 
 /// Walks a block backwards; a register is live from its first definition to its last use.
-fn block_ranges(code: &Code, layout: &Layout, block: Block, live_out: &BitSet, intervals: &mut [Interval]) {
+fn block_ranges(code: &Code, layout: &Layout, block: Block, live_out: &IndexSet, intervals: &mut [Interval]) {
     let data = code.block(block);
     let span = layout.span(block);
     let mut live_until: std::collections::HashMap<VReg, Position> =
@@ -225,8 +225,8 @@ fn block_ranges(code: &Code, layout: &Layout, block: Block, live_out: &BitSet, i
 }
 
 /// For each block what is live at its start (without its parameters) and at its end.
-fn live_sets(code: &Code) -> (Vec<BitSet>, Vec<BitSet>) {
-    let empty = vec![BitSet::new(code.n_vregs()); code.blocks.len()];
+fn live_sets(code: &Code) -> (Vec<IndexSet>, Vec<IndexSet>) {
+    let empty = vec![IndexSet::default(); code.blocks.len()];
     let (mut live_in, mut live_out) = (empty.clone(), empty);
     let mut changed = true;
     while changed {
@@ -242,7 +242,7 @@ fn live_sets(code: &Code) -> (Vec<BitSet>, Vec<BitSet>) {
     (live_in, live_out)
 }
 
-fn live_at_start(code: &Code, block: Block, mut live: BitSet) -> BitSet {
+fn live_at_start(code: &Code, block: Block, mut live: IndexSet) -> IndexSet {
     let data = code.block(block);
     for (vreg, _) in data.end.operands() {
         live.insert(vreg.index());

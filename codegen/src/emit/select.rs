@@ -10,7 +10,7 @@ mod compare;
 mod lasting;
 mod memory;
 
-use super::bits::BitSet;
+use super::index_set::IndexSet;
 use super::machine::*;
 use super::order::{self, Order};
 use crate::bpf::opcode::*;
@@ -52,7 +52,7 @@ struct Selector<'a> {
     /// For each virtual register how to make it again.
     remats: Vec<Option<Remat>>,
     /// For each block the values used after it.
-    lasting: Vec<BitSet>,
+    lasting: Vec<IndexSet>,
     /// For each value the block that last asked for its register.
     used_in: Vec<Option<Block>>,
     /// The block being selected.

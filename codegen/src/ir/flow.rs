@@ -4,6 +4,7 @@
 //! entry does not reach are not in the order and have no facts.
 
 use super::{Block, Function};
+use std::ops::Range;
 
 /// What is known of a function's blocks.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct Flow {
     place: Vec<Option<usize>>,
     /// For each place in `order` the place of the immediate dominator; the entry has itself.
     dominator: Vec<usize>,
+    /// For each place where the blocks that it dominates are in a walk down the tree of dominators.
+    below: Vec<Range<usize>>,
 }
 
 impl Flow {
@@ -33,7 +36,21 @@ impl Flow {
             }
         }
         let dominator = dominators(&order, &place, &predecessors);
-        Flow { order, predecessors, place, dominator }
+        let below = below(&dominator);
+        Flow { order, predecessors, place, dominator, below }
+    }
+
+    /// The most branches on a way through the function that enters no block twice.
+    pub fn longest_chain(&self, function: &Function) -> usize {
+        let mut chains = vec![0; self.order.len()];
+        for place in 0..self.order.len() {
+            let targets = successors(function, self.order[place]);
+            let chain = chains[place] + usize::from(targets.len() > 1);
+            for below in targets.into_iter().filter_map(|it| self.place(it)).filter(|it| *it > place) {
+                chains[below] = chain.max(chains[below]);
+            }
+        }
+        chains.into_iter().max().unwrap_or(0)
     }
 
     /// Whether the entry reaches the block.
@@ -54,11 +71,8 @@ impl Flow {
 
     /// Whether every way from the entry to `below` passes `above` (a block dominates itself).
     pub fn dominates(&self, above: Block, below: Block) -> bool {
-        let (Some(above), Some(mut at)) = (self.place(above), self.place(below)) else { return false };
-        while at > above {
-            at = self.dominator[at];
-        }
-        at == above
+        let (Some(above), Some(below)) = (self.place(above), self.place(below)) else { return false };
+        self.below[above].contains(&self.below[below].start)
     }
 }
 
@@ -116,6 +130,25 @@ fn dominators(order: &[Block], place: &[Option<usize>], predecessors: &[Vec<Bloc
         }
     }
     dominator.into_iter().map(|it| it.unwrap_or(0)).collect()
+}
+
+/// Numbers the tree of dominators from the top: each block, then all that it dominates.
+fn below(dominator: &[usize]) -> Vec<Range<usize>> {
+    let mut sizes = vec![1; dominator.len()];
+    // Dominators come first in the order.
+    for place in (1..dominator.len()).rev() {
+        sizes[dominator[place]] += sizes[place];
+    }
+    let mut ranges: Vec<Range<usize>> = Vec::with_capacity(dominator.len());
+    let mut free = vec![0; dominator.len()];
+    for place in 0..dominator.len() {
+        let above = dominator[place];
+        let start = free[above];
+        free[above] += sizes[place];
+        free[place] = start + 1;
+        ranges.push(start..start + sizes[place]);
+    }
+    ranges
 }
 
 fn meet(dominator: &[Option<usize>], mut left: usize, mut right: usize) -> usize {

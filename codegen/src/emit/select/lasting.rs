@@ -1,12 +1,12 @@
 //! Which values outlast a block, as far as the IR can tell before selection folds things.
 
-use crate::emit::bits::BitSet;
+use crate::emit::index_set::IndexSet;
 use crate::ir::flow::{Flow, successors};
 use crate::ir::{Block, Function};
 
 /// For each block the values that are used after it: not by its own instructions or edges.
-pub fn lasting(function: &Function, flow: &Flow) -> Vec<BitSet> {
-    let empty = BitSet::new(function.values.len());
+pub fn lasting(function: &Function, flow: &Flow) -> Vec<IndexSet> {
+    let empty = IndexSet::default();
     let mut live_in = vec![empty.clone(); function.blocks.len()];
     let mut live_out = vec![empty; function.blocks.len()];
     let mut changed = true;
@@ -23,7 +23,7 @@ pub fn lasting(function: &Function, flow: &Flow) -> Vec<BitSet> {
     live_out
 }
 
-fn at_start(function: &Function, block: Block, mut live: BitSet) -> BitSet {
+fn at_start(function: &Function, block: Block, mut live: IndexSet) -> IndexSet {
     let block = function.block(block);
     let args = block.terminator.edges().into_iter().flat_map(|it| it.args.clone());
     for value in block.terminator.operands().into_iter().chain(args) {
