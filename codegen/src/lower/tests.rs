@@ -466,3 +466,31 @@ fn pointers_from_the_context_are_plain_numbers() {
         set_map(0, Some(number(argument())), argument()),
     ]));
 }
+
+#[test]
+fn what_kernels_refuse_is_refused_early() {
+    let unrolled = |levels: u32, body: Stmt| {
+        (0..levels).fold(body, |body, _| stmt(StmtKind::Unroll { count: 100, body: vec![body] }))
+    };
+    let fill = |map| set_map(map, Some(int(1)), int(2));
+    for (n_maps, body, expected) in [
+        (70, (0..70).map(fill).collect(), "the probe uses 71 kernel maps, at most 64 are possible"),
+        (
+            1,
+            vec![unrolled(2, fill(0)), fill(0)],
+            "the probe takes 10001 decisions in a row, the kernel follows 8192",
+        ),
+        (
+            0,
+            vec![unrolled(4, set(0, builtin(Builtin::Nsecs, Ty::U64)))],
+            "the probe becomes more than 1000000 instructions",
+        ),
+    ] {
+        let mut script = Script::new(ProbeKind::Begin);
+        script.locals.push(Ty::U64);
+        script.maps = (0..n_maps).map(|it| map(&format!("@m{it}"), Some(Ty::I64), Ty::I64)).collect();
+        let diagnostics = lower(&script.program(body), &Target::portable()).expect_err(expected);
+        let messages: Vec<_> = diagnostics.iter().map(|it| it.message.as_str()).collect();
+        assert_eq!(messages, [expected]);
+    }
+}

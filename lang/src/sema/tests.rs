@@ -773,3 +773,23 @@ fn what_is_hidden_is_assumed_on_request() {
         assert_eq!(program.is_some(), is_program, "{script}");
     }
 }
+
+#[test]
+fn what_is_too_large_is_refused_at_once() {
+    let chain: String = (0..40).map(|it| format!("$t{} = ($t{it}, $t{it}); ", it + 1)).collect();
+    for (script, expected) in [
+        ("BEGIN { @x = 1; }\n".repeat(1025), "more than 1024 attach points"),
+        (format!("{}BEGIN {{ @x = 1; }}", "BEGIN, ".repeat(1025)), "more than 1024 attach points"),
+        (format!("BEGIN {{ $t0 = (1, 2); {chain}}}"), "a tuple of more than 1024 values"),
+    ] {
+        let text = analyzed(&script, &Options::default());
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn settings_have_the_names_of_the_environment_too() {
+    let script = "config = { BPFTRACE_MAX_STRLEN = 9; } BEGIN { @x = str(curtask.comm); @y = str(0); }";
+    let text = analyzed(script, &Options::default());
+    assert!(text.contains("map @y: string[10]"), "{text}");
+}
