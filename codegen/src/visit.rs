@@ -35,9 +35,7 @@ fn expr<'a>(it: &'a Expr, on_stmt: &mut impl FnMut(&'a Stmt), on_expr: &mut impl
     if let ExprKind::Block(body, _) = &it.kind {
         each_stmt(body, on_stmt, on_expr);
     }
-    for child in children(it) {
-        expr(child, on_stmt, on_expr);
-    }
+    it.for_each_operand(&mut |operand| expr(operand, on_stmt, on_expr));
 }
 
 /// The expressions that stand directly in a statement.
@@ -67,41 +65,5 @@ fn bodies(stmt: &Stmt) -> Vec<&[Stmt]> {
             vec![body]
         }
         _ => vec![],
-    }
-}
-
-/// The expressions that an expression is made of directly.
-fn children(it: &Expr) -> Vec<&Expr> {
-    match &it.kind {
-        ExprKind::Map { key, .. }
-        | ExprKind::AggValue { key, .. }
-        | ExprKind::MapOp { key, .. }
-        | ExprKind::StepMap { key, .. } => key.iter().map(|it| &**it).collect(),
-        ExprKind::Unary(_, a)
-        | ExprKind::Cast(a)
-        | ExprKind::Deref(a)
-        | ExprKind::AddressOf(a)
-        | ExprKind::Member { base: a, .. }
-        | ExprKind::TupleField(a, _)
-        | ExprKind::Block(_, a) => vec![a],
-        ExprKind::Binary(_, a, b)
-        | ExprKind::Compare(_, a, b)
-        | ExprKind::And(a, b)
-        | ExprKind::Or(a, b)
-        | ExprKind::Offset(a, b)
-        | ExprKind::Element(a, b) => vec![a, b],
-        ExprKind::Cond(a, b, c) => vec![a, b, c],
-        ExprKind::Tuple(items) | ExprKind::Builtin(_, items) => items.iter().collect(),
-        ExprKind::Const(_)
-        | ExprKind::Str(_)
-        | ExprKind::Bytes(_)
-        | ExprKind::Local(_)
-        | ExprKind::StepLocal { .. }
-        | ExprKind::Register(_)
-        | ExprKind::ReturnRegister
-        | ExprKind::Argument(_)
-        | ExprKind::Record
-        | ExprKind::HasHeader(_)
-        | ExprKind::HeaderField(_) => vec![],
     }
 }
