@@ -223,13 +223,17 @@ pub(crate) mod tests {
     use super::*;
     use std::fs;
     use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A directory that looks like tracefs and is removed at the end.
     pub(crate) struct Fixture(pub PathBuf);
 
     impl Fixture {
         pub(crate) fn new(name: &str) -> Fixture {
-            let root = std::env::temp_dir().join(format!("kscope-{name}-{}", std::process::id()));
+            // Tests of one process run side by side, and two may choose the same name.
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let root = std::env::temp_dir().join(format!("kscope-{name}-{}-{number}", std::process::id()));
             for (event, id) in
                 [("sched/sched_switch", 314), ("sched/sched_wakeup", 317), ("block/block_bio", 9)]
             {
