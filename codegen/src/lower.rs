@@ -16,10 +16,12 @@ mod aggregate;
 mod arith;
 mod builder;
 mod builtins;
+mod callback;
 mod context;
 mod expr;
 mod failures;
 mod keys;
+mod loops;
 mod maps;
 mod memory;
 mod nesting;
@@ -30,6 +32,7 @@ mod stmt;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use crate::failure::Failure;
 use crate::helpers::Helper;
@@ -38,14 +41,15 @@ use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, V
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
-use lang::hir::{self, Probe};
+use lang::hir::{self, LocalId, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
 use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 /// The kernel lets per-CPU values be this large.
 const SCRATCH_LIMIT: u32 = 32 << 10;
@@ -267,6 +271,10 @@ struct Body<'a, 'c> {
     locals: Vec<Local>,
     loops: Vec<stmt::Loop>,
     packet: packet::Packet,
+    /// How often the probe mentions each of its variables.
+    mentions: Rc<BTreeMap<LocalId, usize>>,
+    /// What it is part of, when it is not the program but a round of a loop.
+    round: Option<callback::Round>,
 }
 
 /// Where a variable lives.
@@ -297,6 +305,8 @@ impl<'a, 'c> Body<'a, 'c> {
             locals: Vec::new(),
             loops: Vec::new(),
             packet: packet::Packet::default(),
+            mentions: Rc::new(uses::mentions(uses::Parts::body(&probe.body))),
+            round: None,
         };
         let start = body.b.block();
         body.b.start_unsealed(start);
@@ -364,8 +374,7 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Interval
             | ProbeKind::Profile => 0,
         };
-        let value = self.b.constant(value);
-        self.b.ret(value);
+        self.leave(value);
     }
 
     /// The probe type; all points of a probe have the same.

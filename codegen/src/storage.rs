@@ -14,7 +14,7 @@ use crate::manifest::{self, Storage};
 use crate::target::{KernelVersion, Target};
 use crate::visit;
 use lang::builtins::Builtin;
-use lang::hir::{self, BinaryOp, Expr, ExprKind, MapKind, StmtKind};
+use lang::hir::{self, BinaryOp, Expr, ExprKind, MapKind, Stmt, StmtKind};
 use lang::layout::size_of;
 use lang::ty::Ty;
 
@@ -284,18 +284,18 @@ fn zeros_size(program: &hir::Program) -> u32 {
     for probe in &program.probes {
         let mut loops = false;
         let mut longest = probe.locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
-        visit::each_stmt(
-            &probe.body,
-            &mut |stmt| loops |= matches!(stmt.kind, StmtKind::While { .. } | StmtKind::ForRange { .. }),
-            &mut |expr| match expr.ty {
-                // Foreign memory, of which only parts are copied.
-                Ty::Struct(_) | Ty::Array(..) => {}
-                _ => longest = longest.max(size(&expr.ty)),
-            },
-        );
+        visit::each_stmt(&probe.body, &mut |stmt| loops |= is_loop(stmt), &mut |expr| match expr.ty {
+            // Foreign memory, of which only parts are copied.
+            Ty::Struct(_) | Ty::Array(..) => {}
+            _ => longest = longest.max(size(&expr.ty)),
+        });
         largest = largest.max(longest).max(if loops { 8 } else { 0 });
     }
     largest
+}
+
+fn is_loop(stmt: &Stmt) -> bool {
+    matches!(stmt.kind, StmtKind::While { .. } | StmtKind::ForRange { .. } | StmtKind::ForMap { .. })
 }
 
 /// Whether anything is sent to user space: actions, or reports of failures.
