@@ -302,13 +302,25 @@ fn is_loop(stmt: &Stmt) -> bool {
 fn sends_records(program: &hir::Program) -> bool {
     let mut sends = !program.actions.is_empty() || program.config.report_failures;
     for probe in &program.probes {
-        visit::each_expr(&probe.body, &mut |expr| {
-            sends |= match &expr.kind {
-                ExprKind::Binary(BinaryOp::Div | BinaryOp::Mod, _, by) => !is_constant(by),
-                ExprKind::Element(_, index) => !is_constant(index),
-                _ => false,
-            };
-        });
+        let (mut endless, mut fails) = (false, false);
+        visit::each_stmt(
+            &probe.body,
+            &mut |stmt| {
+                endless |= match &stmt.kind {
+                    StmtKind::While { .. } => true,
+                    StmtKind::ForRange { start, end, .. } => !is_constant(start) || !is_constant(end),
+                    _ => false,
+                };
+            },
+            &mut |expr| {
+                fails |= match &expr.kind {
+                    ExprKind::Binary(BinaryOp::Div | BinaryOp::Mod, _, by) => !is_constant(by),
+                    ExprKind::Element(_, index) => !is_constant(index),
+                    _ => false,
+                };
+            },
+        );
+        sends |= endless || fails;
     }
     sends
 }

@@ -30,9 +30,7 @@ fn typed(text: &str, then: impl Fn(&lang::hir::Program, &Target) -> String) -> S
     let directives = Directives::parse(text).expect("directives of case files are right");
     let compiled = front_end(text, &directives);
     match compiled.program {
-        Some(program) => {
-            compiled.diagnostics + &then(&program, &target(directives.kernel.unwrap_or(FIXED)))
-        }
+        Some(program) => compiled.diagnostics + &then(&program, &target(directives.kernel.unwrap_or(FIXED))),
         None => compiled.diagnostics,
     }
 }

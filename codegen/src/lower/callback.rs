@@ -180,8 +180,11 @@ impl<'a> Body<'a, '_> {
         inner.b.start_unsealed(start);
         inner.share_locals(&self.locals, self.scratch, parts, &mut captures);
         inner.packet = inner.share_packet(&self.packet, self.scratch, parts, &mut captures);
-        let inputs: Vec<Value> =
-            inputs.iter().map(|&it| captures.add(&mut inner.b, Outer::Value(it), self.b.ty(it))).collect();
+        let hand_over = |&it: &Value| match self.b.as_const(it) {
+            Some(number) => inner.b.constant(number),
+            None => captures.add(&mut inner.b, Outer::Value(it), self.b.ty(it)),
+        };
+        let inputs: Vec<Value> = inputs.iter().map(hand_over).collect();
         let given = inner.b.params().to_vec();
         lower(&mut inner, &given, &inputs);
         inner.end_round(start, [next, broken], given[params.len()], &mut captures);

@@ -10,6 +10,7 @@ use super::memory::Memory;
 use super::stmt::Loop;
 use super::uses::{self, Parts};
 use super::{Body, Local};
+use crate::failure::FailureKind;
 use crate::helpers::Helper;
 use crate::ir::{BinOp, Block, Cond, Map, Op, Region, Type, Value};
 use crate::storage::{Place, SHORT_KEY};
@@ -68,13 +69,30 @@ impl Body<'_, '_> {
                 inner.b.start(round);
                 inner.stmts(parts.body);
             },
-            |outer, func, words| outer.call_rounds(most, func, words),
+            |outer, func, words| {
+                outer.call_rounds(most, func, words);
+                // Its condition ends such a loop by a `break`.
+                outer.unless_broken(words, Self::report_cut);
+            },
         );
     }
 
     /// The head of a loop whose bound the verifier may not see.
     fn guard(&mut self, body: Block, done: Block) {
-        if self.has_loop_guard() { self.b.loop_guard(body, done) } else { self.b.jump(body, &[]) }
+        if !self.has_loop_guard() {
+            return self.b.jump(body, &[]);
+        }
+        let cut = self.b.block();
+        self.b.loop_guard(body, cut);
+        self.b.start(cut);
+        self.report_cut();
+        self.b.jump(done, &[]);
+    }
+
+    /// Reports that the kernel's limit ended the loop.
+    fn report_cut(&mut self) {
+        let zero = self.b.constant(0);
+        self.report(FailureKind::TooManyRounds, zero);
     }
 
     /// Hides from the verifier what the variables are that a guarded loop assigns. It would follow
@@ -178,13 +196,17 @@ impl Body<'_, '_> {
     /// would run none.
     fn count_rounds(&mut self, start: Value, end: Value) -> Value {
         let (done, count) = self.b.block_with_number();
-        let some = self.b.block();
+        let [some, too_many] = std::array::from_fn(|_| self.b.block());
         let zero = self.b.constant(0);
         self.b.branch_with(Cond::SLt, start, end, (some, &[]), (done, &[zero]));
         self.b.start(some);
         let distance = self.b.binary(BinOp::Sub, end, start);
         let most = self.b.constant(MOST_ROUNDS);
-        self.b.branch_with(Cond::ULt, distance, most, (done, &[distance]), (done, &[most]));
+        self.b.branch_with(Cond::ULe, distance, most, (done, &[distance]), (too_many, &[]));
+        self.b.start(too_many);
+        self.report_cut();
+        let most = self.b.constant(MOST_ROUNDS);
+        self.b.jump(done, &[most]);
         self.b.start(done);
         count
     }

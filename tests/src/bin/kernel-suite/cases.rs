@@ -5,6 +5,7 @@ mod documents;
 mod errors;
 mod language;
 mod lifecycle;
+mod loops;
 mod losses;
 mod network;
 mod objects;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
         language::CASES,
+        loops::CASES,
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,
