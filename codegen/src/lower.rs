@@ -86,6 +86,8 @@ struct Context<'a> {
     failure_ids: HashMap<Failure, usize>,
     /// Functions behind the programs.
     subprograms: Vec<Function>,
+    /// How many of them are rounds of loops, those included that are being lowered.
+    n_rounds: usize,
     /// The subprogram that does nothing for each entry of a map, once something counts entries.
     visitor: Option<Func>,
     /// The subprogram that reports a failure, once something may fail.
@@ -108,6 +110,7 @@ impl<'a> Context<'a> {
             failures: Vec::new(),
             failure_ids: HashMap::new(),
             subprograms: Vec::new(),
+            n_rounds: 0,
             visitor: None,
             reporter: None,
             scratch_size: 0,

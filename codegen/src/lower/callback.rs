@@ -16,7 +16,7 @@ use super::packet::Packet;
 use super::stmt::Loop;
 use super::uses::{self, Parts};
 use super::{Body, Local};
-use crate::ir::{Block, Cond, Func, Op, Region, Type, Value};
+use crate::ir::{BinOp, Block, Cond, Func, Op, Region, Type, Value};
 use lang::hir::LocalId;
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
@@ -91,11 +91,7 @@ impl<'a> Body<'a, '_> {
         lower: impl FnOnce(&mut Body<'a, '_>, &[Value], &[Value]),
         run: impl FnOnce(&mut Self, Value, Value),
     ) {
-        for local in uses::assigned(parts) {
-            if let Local::Variable(variable) = self.locals[local.0 as usize] {
-                self.blur(variable);
-            }
-        }
+        self.blur_assigned(parts, None);
         let lowered = self.round(parts, params, inputs, lower);
         self.scratch_peak = self.scratch_peak.max(lowered.scratch_peak);
         let words = self.b.slot(8 * (1 + lowered.captures.len() as u32), 8);
@@ -158,8 +154,9 @@ impl<'a> Body<'a, '_> {
         lower: impl FnOnce(&mut Body<'a, '_>, &[Value], &[Value]),
     ) -> Lowered {
         let mut captures = Captures::default();
+        self.cx.n_rounds += 1;
         let types = params.iter().copied().chain([Type::Ptr(Region::Stack)]).collect();
-        let mut b = Builder::new(format!("round{}", self.cx.subprograms.len()), None, types, self.b.span());
+        let mut b = Builder::new(format!("round{}", self.cx.n_rounds), None, types, self.b.span());
         let [start, next, broken, end, stop] = std::array::from_fn(|_| b.block());
         let ctx = captures.add(&mut b, Outer::Value(self.ctx), Type::Ptr(Region::Ctx));
         let mut inner = Body {
@@ -288,12 +285,7 @@ impl<'a> Body<'a, '_> {
             captures.all.push(Capture { outer: Outer::Scratch, inner, assigned: None });
         }
         self.b.start(end);
-        for (idx, capture) in captures.all.iter().enumerate() {
-            if let Some(variable) = capture.assigned {
-                let value = self.b.read(variable);
-                self.b.store(8, words, word(idx), value);
-            }
-        }
+        self.write_back(words, captures);
         self.b.ret(result);
 
         self.b.start_entry();
@@ -303,6 +295,22 @@ impl<'a> Body<'a, '_> {
         }
         self.b.jump(start, &[]);
         self.b.seal(start);
+    }
+
+    /// Writes the variables back that the round assigns, blurred: newer kernels look at a round
+    /// again until it changes nothing that they know.
+    fn write_back(&mut self, words: Value, captures: &Captures) {
+        let assigned = captures.all.iter().enumerate().filter_map(|(idx, it)| Some((idx, it.assigned?)));
+        let assigned: Vec<(usize, Variable)> = assigned.collect();
+        if assigned.is_empty() {
+            return;
+        }
+        let zero = self.unknown_zero();
+        for (idx, variable) in assigned {
+            let value = self.b.read(variable);
+            let value = self.b.binary(BinOp::Add, value, zero);
+            self.b.store(8, words, word(idx), value);
+        }
     }
 }
 

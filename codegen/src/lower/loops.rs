@@ -42,15 +42,18 @@ impl Body<'_, '_> {
         if self.calls_rounds() {
             return self.while_by_calls(condition, parts);
         }
-        let [head, test, round, done] = std::array::from_fn(|_| self.b.block());
-        self.blur_assigned(parts);
+        let [head, test, round, next, done] = std::array::from_fn(|_| self.b.block());
+        self.blur_guarded(parts, None);
         self.b.jump(head, &[]);
         self.b.start_unsealed(head);
         self.guard(test, done);
         self.b.start(test);
         self.condition(condition, round, done);
         self.b.start(round);
-        self.in_loop(Loop { next: head, done }, body);
+        self.in_loop(Loop { next, done }, body);
+        self.b.jump(next, &[]);
+        self.b.start(next);
+        self.blur_guarded(parts, None);
         self.b.jump(head, &[]);
         self.b.seal(head);
         self.b.start(done);
@@ -95,26 +98,37 @@ impl Body<'_, '_> {
         self.report(FailureKind::TooManyRounds, zero);
     }
 
-    /// Hides from the verifier what the variables are that a guarded loop assigns. It would follow
-    /// a known counter round by round; of unknown ones it sees that a round changes nothing.
-    fn blur_assigned(&mut self, parts: Parts<'_>) {
-        if !self.has_loop_guard() {
-            return;
-        }
-        for local in uses::assigned(parts) {
-            if let Local::Variable(variable) = self.locals[local.0 as usize] {
-                self.blur(variable);
-            }
+    /// [`Body::blur_assigned`] of a loop with a guard. Without one the verifier must follow rounds.
+    fn blur_guarded(&mut self, parts: Parts<'_>, counter: Option<Variable>) {
+        if self.has_loop_guard() {
+            self.blur_assigned(parts, counter);
         }
     }
 
-    /// Adds a zero that the verifier does not know.
-    pub fn blur(&mut self, variable: Variable) {
+    /// Hides from the verifier what the variables are that a loop assigns, before its first round
+    /// and behind each. It would follow a known counter round by round, and a comparison makes one
+    /// known; of unknown ones it sees that a round changes nothing.
+    pub fn blur_assigned(&mut self, parts: Parts<'_>, counter: Option<Variable>) {
+        let assigned = uses::assigned(parts).into_iter().filter_map(|it| match self.locals[it.0 as usize] {
+            Local::Variable(variable) => Some(variable),
+            Local::Memory(_) => None,
+        });
+        let variables: Vec<Variable> = assigned.chain(counter).collect();
+        if variables.is_empty() {
+            return;
+        }
+        let zero = self.unknown_zero();
+        for variable in variables {
+            let value = self.b.read(variable);
+            let value = self.b.binary(BinOp::Add, value, zero);
+            self.b.write(variable, value);
+        }
+    }
+
+    /// A zero that the verifier does not know.
+    pub fn unknown_zero(&mut self) -> Value {
         let zeros = self.zeros();
-        let zero = self.b.load(8, false, zeros, 0);
-        let value = self.b.read(variable);
-        let value = self.b.binary(BinOp::Add, value, zero);
-        self.b.write(variable, value);
+        self.b.load(8, false, zeros, 0)
     }
 
     /// `for` over a range
@@ -137,10 +151,7 @@ impl Body<'_, '_> {
         let counter = self.b.variable(Type::I64);
         self.b.write(counter, start);
         if !bounded {
-            self.blur_assigned(parts);
-            if self.has_loop_guard() {
-                self.blur(counter);
-            }
+            self.blur_guarded(parts, Some(counter));
         }
         let [head, test, round, next, done] = std::array::from_fn(|_| self.b.block());
         self.b.jump(head, &[]);
@@ -162,6 +173,9 @@ impl Body<'_, '_> {
         let value = self.b.read(counter);
         let following = self.b.binary_const(BinOp::Add, value, 1);
         self.b.write(counter, following);
+        if !bounded {
+            self.blur_guarded(parts, Some(counter));
+        }
         self.b.jump(head, &[]);
         self.b.seal(head);
         self.b.start(done);

@@ -88,6 +88,17 @@ fn assigned_by(stmt: &Stmt) -> Option<LocalId> {
         StmtKind::SetLocal(local, _)
         | StmtKind::ForRange { var: local, .. }
         | StmtKind::ForMap { var: local, .. } => Some(local),
-        _ => None,
+        StmtKind::Expr(_)
+        | StmtKind::SetMap { .. }
+        | StmtKind::AddMap { .. }
+        | StmtKind::Aggregate { .. }
+        | StmtKind::Action(..)
+        | StmtKind::Verdict(_)
+        | StmtKind::If { .. }
+        | StmtKind::While { .. }
+        | StmtKind::Unroll { .. }
+        | StmtKind::Break
+        | StmtKind::Continue
+        | StmtKind::Return => None,
     }
 }

@@ -30,6 +30,14 @@ fn many_rounds() -> Outcome {
     expect("$n = 0; while ($n < 100000 + $none) { $n++; } printf(\"%lld\\n\", $n);", "100000\n")?;
     expect("$n = 0; for ($i : -5..$none + 5) { $n += $i; } printf(\"%lld\\n\", $n);", "-5\n")?;
     expect("$n = 0; for ($i : 5..$none) { $n++; } printf(\"%lld\\n\", $n);", "0\n")?;
+    // A comparison that tells the verifier what a counter is, in one round.
+    for head in ["for ($i : $none..100000) {", "$i = -1; while ($i < 99999 + $none) { $i++;"] {
+        let script = format!(
+            "$n = 0; $m = 0; {head} $n++; if ($n == 999) {{ @hit = count(); }} \
+             if ($i == 77) {{ @hit = count(); $m = $i; }} }} printf(\"%lld %lld %lld\\n\", $n, $m, (int64)@hit); clear(@hit);"
+        );
+        expect(&script, "100000 77 2\n")?;
+    }
     expect(
         "$s = \"none\"; for ($i : 0..$none + 1000) { if ($i == 999) { $s = comm; } } printf(\"%s\\n\", $s);",
         "kscope\n",
