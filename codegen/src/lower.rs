@@ -362,7 +362,11 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Uprobe
             | ProbeKind::Uretprobe
             | ProbeKind::Interval
-            | ProbeKind::Profile => 0,
+            | ProbeKind::Profile
+            | ProbeKind::Software
+            | ProbeKind::Hardware
+            | ProbeKind::Watchpoint
+            | ProbeKind::SelfSignal => 0,
         };
         let value = self.b.constant(value);
         self.b.ret(value);
