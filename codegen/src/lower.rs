@@ -224,13 +224,6 @@ impl<'a> Context<'a> {
                 );
                 self.diagnostics.push(Diagnostic::error(map.span, message));
             }
-            let kind = match map.kind {
-                hir::MapKind::Array => "array",
-                hir::MapKind::Lpm => "lpm",
-                _ => continue,
-            };
-            self.diagnostics
-                .push(Diagnostic::error(map.span, format!("`{kind}` maps are not supported yet")));
         }
     }
 
