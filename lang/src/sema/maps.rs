@@ -401,6 +401,11 @@ impl<'a> Body<'_, 'a> {
             );
             return None;
         }
+        if self.cx.maps.kind(name) == MapKind::Lpm {
+            let wrong = format!("the kernel does not walk `{name}`, an lpm map");
+            self.cx.report(Diagnostic::error(map.span, wrong).hint("keep its networks in a `hash` as well"));
+            return None;
+        }
         let value = match &value {
             Ty::Agg(agg) => match agg_value(agg) {
                 Some(ty) => ty,
