@@ -34,6 +34,8 @@ mod strings;
 mod tests;
 mod uses;
 
+pub use loops::FEW_ROUNDS;
+
 use crate::failure::Failure;
 use crate::helpers::Helper;
 use crate::ir::flow::Flow;

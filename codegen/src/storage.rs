@@ -12,6 +12,7 @@
 //! | keyed aggregation | per-CPU hash; all buckets of a histogram in one value |
 
 use crate::ir::{Globals, KernelMap, KernelMapKind, Map};
+use crate::lower::FEW_ROUNDS;
 use crate::manifest::{self, Storage};
 use crate::target::{KernelVersion, Target};
 use crate::visit;
@@ -314,7 +315,7 @@ fn sends_records(program: &hir::Program) -> bool {
             &mut |stmt| {
                 endless |= match &stmt.kind {
                     StmtKind::While { .. } => true,
-                    StmtKind::ForRange { start, end, .. } => !is_constant(start) || !is_constant(end),
+                    StmtKind::ForRange { start, end, .. } => !is_short(start, end),
                     _ => false,
                 };
             },
@@ -329,6 +330,14 @@ fn sends_records(program: &hir::Program) -> bool {
         sends |= endless || fails;
     }
     sends
+}
+
+/// Whether a range is one that the kernel's limit never ends.
+fn is_short(start: &Expr, end: &Expr) -> bool {
+    match (&start.kind, &end.kind) {
+        (ExprKind::Const(start), ExprKind::Const(end)) => end.saturating_sub(*start) <= FEW_ROUNDS,
+        _ => false,
+    }
 }
 
 fn is_constant(expr: &Expr) -> bool {

@@ -80,9 +80,9 @@ impl<'a> Body<'a, '_> {
 
     /// Lowers a loop to a call that runs its rounds.
     ///
-    /// A round is a function of `params` and of the address of the words; `lower` makes its body,
-    /// from these parameters and `inputs`, values of the function around it. `run`
-    /// makes the call, or several, of which none goes on behind a `break` ([`Body::unless_broken`]).
+    /// A round is a function of `params` and of the address of the words; `lower` makes its body
+    /// from these parameters and `inputs`, values of the function around it. `run` makes the call,
+    /// given the function and the address, or several calls, with [`Body::unless_broken`] between.
     pub fn repeat(
         &mut self,
         parts: Parts<'_>,

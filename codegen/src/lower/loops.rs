@@ -22,8 +22,8 @@ use lang::ty::Ty;
 
 /// The most rounds that the kernel lets a loop take (`BPF_MAX_LOOPS`).
 const MOST_ROUNDS: i64 = 1 << 23;
-/// Loops of so many rounds are followed one by one.
-const FEW_ROUNDS: i64 = 128;
+/// Loops of so many rounds between constants are followed one by one.
+pub const FEW_ROUNDS: i64 = 128;
 
 impl Body<'_, '_> {
     /// Whether the target has `may_goto`.
@@ -143,7 +143,7 @@ impl Body<'_, '_> {
         if bounded || !self.calls_rounds() {
             self.range_in_place(parts, start, end, bounded);
         } else {
-            self.range_by_calls(parts, start, end);
+            self.range_by_calls(parts, start, end, rounds);
         }
     }
 
@@ -189,8 +189,14 @@ impl Body<'_, '_> {
         }
     }
 
-    fn range_by_calls(&mut self, parts: Parts<'_>, start: Value, end: Value) {
-        let count = self.count_rounds(start, end);
+    /// `rounds` is how many there are, when that is known.
+    fn range_by_calls(&mut self, parts: Parts<'_>, start: Value, end: Value, rounds: Option<i64>) {
+        let distance = self.distance(start, end);
+        // Of more rounds the kernel would run none.
+        let (counted, count) = self.b.block_with_number();
+        let most = self.b.constant(MOST_ROUNDS);
+        self.b.branch_with(Cond::ULe, distance, most, (counted, &[distance]), (counted, &[most]));
+        self.b.start(counted);
         self.repeat(
             parts,
             &[Type::I64],
@@ -202,27 +208,33 @@ impl Body<'_, '_> {
                 inner.set_loop_variable(parts, value);
                 inner.stmts(parts.body);
             },
-            |outer, func, words| outer.call_rounds(count, func, words),
+            |outer, func, words| {
+                outer.call_rounds(count, func, words);
+                if rounds.is_some_and(|it| it <= MOST_ROUNDS) {
+                    return;
+                }
+                let (cut, done) = (outer.b.block(), outer.b.block());
+                let most = outer.b.constant(MOST_ROUNDS);
+                outer.b.branch(Cond::UGt, distance, most, cut, done);
+                outer.b.start(cut);
+                outer.unless_broken(words, Self::report_cut);
+                outer.b.jump(done, &[]);
+                outer.b.start(done);
+            },
         );
     }
 
-    /// The number of rounds from `start` to `end`, at most [`MOST_ROUNDS`]: of more the kernel
-    /// would run none.
-    fn count_rounds(&mut self, start: Value, end: Value) -> Value {
-        let (done, count) = self.b.block_with_number();
-        let [some, too_many] = std::array::from_fn(|_| self.b.block());
+    /// How many numbers there are from `start` to below `end`.
+    fn distance(&mut self, start: Value, end: Value) -> Value {
+        let (done, distance) = self.b.block_with_number();
+        let some = self.b.block();
         let zero = self.b.constant(0);
         self.b.branch_with(Cond::SLt, start, end, (some, &[]), (done, &[zero]));
         self.b.start(some);
-        let distance = self.b.binary(BinOp::Sub, end, start);
-        let most = self.b.constant(MOST_ROUNDS);
-        self.b.branch_with(Cond::ULe, distance, most, (done, &[distance]), (too_many, &[]));
-        self.b.start(too_many);
-        self.report_cut();
-        let most = self.b.constant(MOST_ROUNDS);
-        self.b.jump(done, &[most]);
+        let difference = self.b.binary(BinOp::Sub, end, start);
+        self.b.jump(done, &[difference]);
         self.b.start(done);
-        count
+        distance
     }
 
     fn call_rounds(&mut self, count: Value, func: Value, words: Value) {

@@ -78,7 +78,14 @@ fn cut() -> Outcome {
     let script = "BEGIN { while (1) { @ = 1; } printf(\"behind\\n\"); clear(@); }";
     let seen = run(&["-e", script])?;
     seen.expect(seen.code == 0 && seen.stdout.starts_with("behind\n"), "behind")?;
-    seen.expect(seen.stderr.contains("Loop stopped at the kernel's limit"), "a warning")
+    let warned = "Loop stopped at the kernel's limit";
+    seen.expect(seen.stderr.contains(warned), "a warning")?;
+    let script = "BEGIN { for ($i : 0..(int64)nsecs) { if ($i == 9) { print($i); break; } } }";
+    let seen = run(&["-e", script])?;
+    seen.expect(
+        seen.code == 0 && seen.stdout.starts_with("9\n") && !seen.stderr.contains(warned),
+        "9, no warning",
+    )
 }
 
 fn maps() -> Outcome {
