@@ -28,6 +28,7 @@ mod nesting;
 mod packet;
 mod place;
 mod record;
+mod registers;
 mod stmt;
 mod strings;
 #[cfg(test)]
@@ -369,6 +370,7 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Fexit
             | ProbeKind::Uprobe
             | ProbeKind::Uretprobe
+            | ProbeKind::Usdt
             | ProbeKind::Interval
             | ProbeKind::Profile
             | ProbeKind::Software
