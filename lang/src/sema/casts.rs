@@ -67,7 +67,7 @@ impl<'a> Body<'_, 'a> {
 }
 
 /// A cast that stays one: unlike a literal, its value has exactly this type.
-fn forced(value: hir::Expr, ty: Ty, span: Span) -> hir::Expr {
+pub(super) fn forced(value: hir::Expr, ty: Ty, span: Span) -> hir::Expr {
     if value.ty == ty && !matches!(value.kind, ExprKind::Const(_)) {
         return hir::Expr { span, ..value };
     }

@@ -377,17 +377,7 @@ fn fold_comparison(op: CompareOp, left: &hir::Expr, right: &hir::Expr, span: Spa
         (ExprKind::Str(a), ExprKind::Str(b)) => a.cmp(b),
         _ => int_value(left)?.cmp(&int_value(right)?),
     };
-    Some(literals::bool(
-        match op {
-            CompareOp::Eq => ordering.is_eq(),
-            CompareOp::Ne => ordering.is_ne(),
-            CompareOp::Lt => ordering.is_lt(),
-            CompareOp::Le => ordering.is_le(),
-            CompareOp::Gt => ordering.is_gt(),
-            CompareOp::Ge => ordering.is_ge(),
-        },
-        span,
-    ))
+    Some(literals::bool(op.holds(ordering), span))
 }
 
 /// A pointer or integer as a plain 64-bit number.

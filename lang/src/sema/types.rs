@@ -153,10 +153,7 @@ impl<'a> Body<'_, 'a> {
             TypeBase::Struct(tag) => self.tagged_type(TypeKind::Struct, "struct", tag, span),
             TypeBase::Union(tag) => self.tagged_type(TypeKind::Union, "union", tag, span),
             TypeBase::Enum(tag) => self.tagged_type(TypeKind::Enum, "enum", tag, span),
-            TypeBase::Typeof(_) => {
-                self.cx.report(Diagnostic::error(span, "`typeof` is not supported yet"));
-                None
-            }
+            TypeBase::Typeof(of) => self.type_or_expr(of),
             TypeBase::Tuple(items) => {
                 Some(Ty::Tuple(items.iter().map(|it| self.named_type(it)).collect::<Option<_>>()?))
             }
@@ -224,7 +221,7 @@ impl<'a> Body<'_, 'a> {
     pub(super) fn type_or_expr(&mut self, of: &'a TypeOrExpr) -> Option<Ty> {
         let (ty, span) = match of {
             TypeOrExpr::Type(name) => (self.named_type(name)?, name.span),
-            TypeOrExpr::Expr(expr) => match self.own_type(expr) {
+            TypeOrExpr::Expr(expr) => match self.type_word(expr) {
                 Some(ty) => (ty, expr.span),
                 None => (self.expr(expr).ty, expr.span),
             },
@@ -242,9 +239,12 @@ impl<'a> Body<'_, 'a> {
         }
     }
 
-    /// The type that a bare word names in the script's C code, where the parser took it for a value.
-    fn own_type(&self, expr: &ast::Expr) -> Option<Ty> {
+    /// The type that a bare word names, where the parser took it for a value.
+    pub(super) fn type_word(&mut self, expr: &'a ast::Expr) -> Option<Ty> {
         let ast::ExprKind::Word(word) = &expr.kind else { return None };
+        if let Some(int) = integer(word) {
+            return Some(Ty::Int(int));
+        }
         self.cx.block.type_named(TypeKind::Typedef, word)
     }
 
