@@ -382,7 +382,8 @@ pub enum ExprKind {
     Block(Vec<Stmt>, Box<Expr>),
     /// To the expression's type. Integer to integer: truncates, extends by the operand's sign.
     /// Integer to bool: not zero. Integer, pointer, enum, symbol, timestamp: same 64 bits.
-    /// String to string: copied to the new capacity. Tuple to tuple: member by member.
+    /// String to string: copied to the new capacity. Tuple to tuple: member by member. Integer to an
+    /// array of at most 8 bytes: its bytes, extended by its sign; an array to an integer of its size.
     Cast(Box<Expr>),
     /// A member of a struct, through any number of nested (not pointed-to) members.
     Member {

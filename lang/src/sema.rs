@@ -10,6 +10,7 @@
 mod actions;
 mod aggregations;
 mod assign;
+mod c_macros;
 mod calls;
 mod casts;
 mod comptime;
@@ -135,7 +136,7 @@ struct Context<'a> {
     /// The script's C code.
     block: &'a c::Block,
     /// Macros being looked into, the innermost last, and how many more may be.
-    macros: words::Macros<'a>,
+    macros: c_macros::Macros<'a>,
     config: hir::Config,
     types: TypeTable,
     /// Answers of [`Host::kernel_type`].
@@ -166,7 +167,7 @@ impl<'a> Context<'a> {
             options,
             host,
             block,
-            macros: words::Macros::default(),
+            macros: c_macros::Macros::default(),
             config: hir::Config::default(),
             types: TypeTable::default(),
             kernel_types: HashMap::new(),

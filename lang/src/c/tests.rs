@@ -237,6 +237,7 @@ fn macro_of(text: &str, name: &str) -> String {
         Some(Meaning::Int(value)) => format!("{value}{found}"),
         Some(Meaning::Str(text)) => format!("{:?}{found}", String::from_utf8_lossy(text)),
         Some(Meaning::Expr(_)) => format!("expression{found}"),
+        Some(Meaning::Function(params, _)) => format!("function of {}{found}", params.join(", ")),
         Some(Meaning::Word(word)) => format!("word {word}{found}"),
         Some(Meaning::Tag(kind, tag)) => format!("{} {tag}{found}", kind.keyword()),
         Some(Meaning::Other(reason)) => format!("{reason}{found}"),

@@ -36,6 +36,9 @@ fn arity(builtin: Builtin) -> (usize, usize) {
 impl<'a> Body<'_, 'a> {
     /// `name(args)`
     pub(super) fn call(&mut self, name: &'a ast::Ident, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if let Some(value) = self.macro_call(name, args, span) {
+            return value;
+        }
         match Builtin::from_name(&name.text) {
             Some(builtin) => self.builtin(builtin, args, span),
             None => {

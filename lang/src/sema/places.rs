@@ -95,7 +95,11 @@ impl<'a> Body<'_, 'a> {
             }
             // A `char` array holds text.
             Ty::Array(of, n) if **of == Ty::I8 && *n > 0 => Ty::Str(*n),
-            ty => within(ty.clone(), space(&base)),
+            // A copy does not say where it was made; most are of what the probe looks at.
+            ty => match space(&base) {
+                Space::Bpf => within(ty.clone(), self.probe.space()),
+                space => within(ty.clone(), space),
+            },
         };
         let (base, path) = match base.kind {
             // One path through nested members: code generation relocates it as one access.

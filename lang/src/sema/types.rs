@@ -61,6 +61,12 @@ const OTHERS: &[(&str, Ty)] = &[
     ("usym_t", Ty::Usym),
 ];
 
+/// Most bytes of a value that is kept or printed as a whole.
+const LARGEST_WHOLE: u32 = 1 << 17;
+
+/// Most structs inside each other that are printed.
+const DEEPEST_STRUCT: u32 = 32;
+
 /// Largest `string[N]`, `buffer[N]` or `T[N]` in a script.
 const LARGEST_ARRAY: u64 = 1 << 16;
 
@@ -280,13 +286,26 @@ impl super::probes::Instance<'_> {
     }
 }
 
-/// Whether a value has a text form.
-pub(super) fn printable(ty: &Ty) -> bool {
-    match ty {
-        Ty::Error | Ty::Void | Ty::Struct(_) | Ty::Agg(_) => false,
-        Ty::Array(of, _) => printable(of),
-        Ty::Tuple(items) => items.iter().all(printable),
-        Ty::Record(items) => items.iter().all(|(_, ty)| printable(ty)),
-        _ => true,
+impl Context<'_> {
+    /// Whether a value of the type can be printed, and so be in a map: all that is in it is known.
+    pub(super) fn is_printable(&mut self, ty: &Ty) -> bool {
+        layout::size_of(ty, &self.types) <= LARGEST_WHOLE && self.is_printable_to(ty, 0)
+    }
+
+    fn is_printable_to(&mut self, ty: &Ty, depth: u32) -> bool {
+        match ty {
+            Ty::Error | Ty::Void | Ty::Agg(_) => false,
+            Ty::Array(of, _) => self.is_printable_to(of, depth),
+            Ty::Tuple(items) => items.iter().all(|it| self.is_printable_to(it, depth)),
+            Ty::Record(items) => items.iter().all(|(_, ty)| self.is_printable_to(ty, depth)),
+            // A type that nobody defines elsewhere is the one that values are decoded by.
+            Ty::Struct(id) if depth < DEEPEST_STRUCT && self.complete(*id) == Some(*id) => {
+                let fields = self.types.struct_def(*id).fields.clone().unwrap_or_default();
+                // A member of varying length has nothing in a copy.
+                fields.iter().all(|it| it.ty == Ty::Void || self.is_printable_to(&it.ty, depth + 1))
+            }
+            Ty::Struct(_) => false,
+            _ => true,
+        }
     }
 }
