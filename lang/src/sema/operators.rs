@@ -270,10 +270,10 @@ impl<'a> Body<'_, 'a> {
 
     /// Two strings, tuples or addresses in one type.
     fn one_memory_type(&mut self, left: hir::Expr, right: hir::Expr) -> Pair {
-        use Ty::{Array, Bool, Inet, Int, Ipv6, Mac, Record, Str, Tuple, Usym};
+        use Ty::{Array, Bool, Inet, Int, Ipv6, Mac, Network, Record, Str, Tuple, Usym};
         let comparable = |ty: &Ty| match ty {
             Array(of, _) => matches!(**of, Int(_) | Bool),
-            ty => matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Usym),
+            ty => matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Network | Usym),
         };
         let joined = infer::join(&Known::of(&left), &Known::of(&right), &self.cx.types);
         let ty = joined.map(|it| it.ty).filter(comparable)?;

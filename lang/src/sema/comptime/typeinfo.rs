@@ -43,6 +43,7 @@ fn base_name(ty: &Ty) -> &'static str {
         Ty::Usym => "usym_t",
         Ty::Ipv4 | Ty::Ipv6 | Ty::Inet => "inet",
         Ty::Mac => "mac_address",
+        Ty::Network => "network",
         Ty::Timestamp(_) => "timestamp",
         Ty::Agg(agg) => aggregation(agg),
     }

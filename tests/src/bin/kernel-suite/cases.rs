@@ -3,6 +3,7 @@
 mod commandline;
 mod documents;
 mod errors;
+mod events;
 mod language;
 mod lifecycle;
 mod losses;
@@ -10,6 +11,7 @@ mod network;
 mod objects;
 mod privileges;
 mod repl;
+mod settings;
 mod tracing;
 
 use crate::harness::Case;
@@ -25,9 +27,11 @@ pub fn all() -> Vec<Case> {
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,
+        events::CASES,
         network::CASES,
         objects::CASES,
         repl::CASES,
+        settings::CASES,
         documents::CASES,
         commandline::CASES,
         privileges::CASES,
