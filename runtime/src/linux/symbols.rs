@@ -198,4 +198,30 @@ mod tests {
         let area = Area { start: 0x55e004, end: 0x55e008, offset: 0x2000, path: "/usr/bin/a name".into() };
         assert_eq!(parse_maps(text), [area]);
     }
+
+    #[inline(never)]
+    fn looked_for() -> u64 {
+        looked_for as fn() -> u64 as usize as u64
+    }
+
+    /// The name of a function of this very process, asked for twice.
+    fn own_name(config: Config) -> String {
+        let mut symbols = LinuxSymbols::new(&config);
+        let names =
+            [(); 2].map(|()| symbols.user(std::process::id(), looked_for()).expect("it is here").name);
+        assert_eq!(names[0], names[1]);
+        names[0].clone()
+    }
+
+    #[test]
+    fn settings_change_how_names_are_written_and_kept() {
+        let plain = Config::default();
+        assert!(own_name(plain.clone()).contains("symbols::tests::looked_for"));
+        let mangled = own_name(Config { cpp_demangle: false, ..plain.clone() });
+        assert!(mangled.starts_with("_ZN") || mangled.starts_with("_R"), "{mangled}");
+        for cache_user_symbols in [SymbolCache::PerProgram, SymbolCache::None] {
+            let found = own_name(Config { cache_user_symbols, ..plain.clone() });
+            assert_eq!(found, own_name(plain.clone()));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What is given beside the script: options of its own, and settings that show in a kernel only.
 
 use crate::harness::{Case, Outcome};
-use crate::tracer::{kscope, run, wait, work};
+use crate::tracer::{kscope, run, wait};
 use std::process::{Command, Stdio};
 
 /// The cases.
@@ -10,8 +10,7 @@ pub const CASES: &[Case] = &[
     Case { name: "a built object has its options from when it was built", needs: &[], run: built },
     Case { name: "missing probes stop, warn or are passed over", needs: &[], run: missing_probes },
     Case { name: "settings of memory change no result", needs: &[], run: memory },
-    Case { name: "the kernel's log has at most log_size bytes", needs: &[], run: log_size },
-    Case { name: "symbols are the same whatever is cached", needs: &[], run: symbols },
+    Case { name: "log_size is checked, and asked for by refused programs only", needs: &[], run: log_size },
     Case { name: "the environment's settings win", needs: &[], run: environment },
     Case { name: "LINUX_VERSION_CODE is this kernel's", needs: &[], run: version },
 ];
@@ -86,7 +85,7 @@ fn memory() -> Outcome {
     Ok(())
 }
 
-/// Twenty kilobytes of instructions that the verifier has to look through, and no log at all.
+/// A program that is accepted needs no log, however small it may be.
 fn log_size() -> Outcome {
     let script = "config = { log_size = 128 } BEGIN { print(1); }";
     let seen = run(&["-q", "-v", "-e", script])?;
@@ -94,28 +93,6 @@ fn log_size() -> Outcome {
     let script = "config = { log_size = 100 } BEGIN { print(1); }";
     let seen = run(&["-q", "-e", script])?;
     seen.expect(seen.code == 1 && seen.stderr.contains("from 128"), "what log_size may be")
-}
-
-fn symbols() -> Outcome {
-    let stack = |settings: &str| -> Result<Vec<String>, String> {
-        let script = format!(
-            "config = {{ {settings} }} tracepoint:raw_syscalls:sys_enter /pid == cpid && args.id == 110/ \
-             {{ print(ustack(1)); exit(); }}"
-        );
-        let seen = run(&["-q", "-c", &work("getppid 3"), "-e", &script])?;
-        let names = seen.stdout.lines().map(str::trim).filter(|it| !it.is_empty());
-        let names: Vec<_> = names.map(|it| it.split('+').next().unwrap_or_default().to_owned()).collect();
-        seen.expect(!names.is_empty(), "a stack")?;
-        Ok(names)
-    };
-    let plain = stack("cache_user_symbols = PER_PID")?;
-    for other in ["cache_user_symbols = PER_PROGRAM", "cache_user_symbols = NONE"] {
-        let found = stack(other)?;
-        if found[0] != plain[0] {
-            return Err(format!("with {other} {found:?}, else {plain:?}"));
-        }
-    }
-    Ok(())
 }
 
 fn environment() -> Outcome {
