@@ -12,6 +12,7 @@ mod network;
 mod objects;
 mod privileges;
 mod repl;
+mod settings;
 mod tracing;
 mod usdt;
 
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
         network::CASES,
         objects::CASES,
         repl::CASES,
+        settings::CASES,
         documents::CASES,
         commandline::CASES,
         privileges::CASES,
