@@ -151,7 +151,7 @@ impl<'a> Prompt<'a> {
         let _uninterrupted = Uninterrupted::begin().map_err(|errno| {
             Failure::machine(format!("cannot keep Ctrl-C from ending the prompt: {errno}"))
         })?;
-        let script = Script::of_text(text, !self.args.no_warnings);
+        let mut script = Script::of_text(text, !self.args.no_warnings);
         let options = sema::Options {
             params: Vec::new(),
             pid: self.args.session.pid,

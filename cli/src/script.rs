@@ -37,13 +37,13 @@ impl Script {
                 });
             }
         };
-        Ok(Script { sources: Sources(vec![source]), params, warnings: !args.no_warnings })
+        Ok(Script { sources: Sources::of(source), params, warnings: !args.no_warnings })
     }
 
     /// A script that was typed.
     pub fn of_text(text: String, warnings: bool) -> Script {
         let source = Source { name: "stdin".to_owned(), text };
-        Script { sources: Sources(vec![source]), params: Vec::new(), warnings }
+        Script { sources: Sources::of(source), params: Vec::new(), warnings }
     }
 
     /// Where its headers lie: beside it, and in the folders that were given.
@@ -61,8 +61,16 @@ impl Script {
         Ok(script)
     }
 
+    /// Parses it and what it imports, and resolves macros; errors are printed.
+    pub fn expand(&mut self, host: &dyn Host) -> Result<ast::Script, Failure> {
+        let script = self.parse()?;
+        let (script, diagnostics) = lang::expand::expand(script, &mut self.sources, host);
+        self.report(&diagnostics)?;
+        Ok(script)
+    }
+
     /// Parses and types it; errors and warnings are printed.
-    pub fn analyze(&self, options: &sema::Options, host: &dyn Host) -> Result<hir::Program, Failure> {
+    pub fn analyze(&mut self, options: &sema::Options, host: &dyn Host) -> Result<hir::Program, Failure> {
         let program = self.examine(options, host)?;
         program.ok_or_else(|| Failure::Machine {
             message: "this machine does not tell all the types that the script needs".to_owned(),
@@ -71,8 +79,12 @@ impl Script {
     }
 
     /// The same; nothing where a part could not be looked at, with a warning that says so.
-    pub fn examine(&self, options: &sema::Options, host: &dyn Host) -> Result<Option<hir::Program>, Failure> {
-        let script = self.parse()?;
+    pub fn examine(
+        &mut self,
+        options: &sema::Options,
+        host: &dyn Host,
+    ) -> Result<Option<hir::Program>, Failure> {
+        let script = self.expand(host)?;
         let (program, diagnostics) = sema::analyze(&script, &self.sources, options, host);
         self.report(&diagnostics)?;
         Ok(program)
@@ -156,7 +168,7 @@ pub fn read_file(path: &str) -> Result<Source, Failure> {
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         // What is no text is shown as one character of three bytes.
         let wrong = Diagnostic::error(Span::new(FileId(0), at, at + 3), message);
-        terminal::diagnostic(&wrong, &Sources(vec![Source { name, text }]));
+        terminal::diagnostic(&wrong, &Sources::of(Source { name, text }));
         Failure::Script
     })
 }

@@ -1,4 +1,5 @@
-//! The text form of diagnostics: place and message, the source line, an underline.
+//! The text form of diagnostics: place and message, the source line, an underline; the same for
+//! every place that it was expanded from.
 //!
 //! Text of the script is shown with its control characters escaped, so that no script can move
 //! the cursor of the terminal it is shown on. Long lines are cut around the underlined part.
@@ -20,6 +21,9 @@ pub(super) fn render(diagnostic: &Diagnostic, sources: &Sources) -> String {
     };
     let mut out = String::new();
     excerpt(&mut out, sources, diagnostic.span, &format!("{severity}: {}", diagnostic.message));
+    for from in sources.trail(diagnostic.span) {
+        excerpt(&mut out, sources, from, "expanded from");
+    }
     for (span, text) in &diagnostic.labels {
         excerpt(&mut out, sources, *span, text);
     }

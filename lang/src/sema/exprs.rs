@@ -174,7 +174,7 @@ impl<'a> Body<'_, 'a> {
         self.choose(condition, then, otherwise, span)
     }
 
-    fn choose(
+    pub(super) fn choose(
         &mut self,
         condition: hir::Expr,
         then: hir::Expr,
