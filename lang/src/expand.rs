@@ -27,7 +27,7 @@ use crate::diagnostic::Diagnostic;
 use crate::host::Host;
 use crate::source::Sources;
 
-pub use library::names as library_names;
+pub use library::{gives_value as library_gives_value, names as library_names};
 
 /// Resolves the imports and the macros of a script. Files that it needs are added to `sources`.
 pub fn expand(script: ast::Script, sources: &mut Sources, host: &dyn Host) -> (ast::Script, Vec<Diagnostic>) {
@@ -36,6 +36,7 @@ pub fn expand(script: ast::Script, sources: &mut Sources, host: &dyn Host) -> (a
     let library = library::Library::default();
     let macros = macros::Macros::define(&items, &library, &mut diagnostics);
     let script = substitute::substitute(&items, macros, sources, &mut diagnostics);
-    diagnostics.sort_by_key(|it| (sources.written(it.span), it.span));
+    diagnostics.sort_by_key(|it| sources.written(it.span));
+    diagnostics.dedup_by_key(|it| sources.written(it.span));
     (script, diagnostics)
 }

@@ -257,12 +257,13 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
 }
 
 /// All diagnostics in order of place. A body that is typed for several probe types reports a
-/// mistake once.
+/// mistake once, and so does an argument that a macro names several times.
 fn in_order(items: Vec<Diagnostic>, bodies: Vec<Diagnostic>, sources: &Sources) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
-    let bodies =
-        bodies.into_iter().filter(|it| seen.insert((it.span, it.severity == crate::Severity::Error)));
+    let mut is_new =
+        |it: &Diagnostic| seen.insert((sources.written(it.span), it.severity == crate::Severity::Error));
+    let bodies = bodies.into_iter().filter(|it| is_new(it));
     let mut all: Vec<_> = items.into_iter().chain(bodies).collect();
-    all.sort_by_key(|it| (sources.written(it.span), it.span));
+    all.sort_by_key(|it| sources.written(it.span));
     all
 }

@@ -173,9 +173,11 @@ impl Sources {
         std::iter::successors(from(&span), from)
     }
 
-    /// What was written in a file that led to this place: the last of its trail, or itself.
-    pub fn written(&self, span: Span) -> Span {
-        self.trail(span).last().unwrap_or(span)
+    /// What was written that led to this place, outside all macros: the last of its trail, or itself;
+    /// and the text itself in its file. Places that agree in both look the same to a reader.
+    pub fn written(&self, span: Span) -> (Span, Span) {
+        let text = Span { file: self.file_of(span.file), ..span };
+        (self.trail(span).last().unwrap_or(span), text)
     }
 
     /// The text that `span` covers.

@@ -74,7 +74,7 @@ impl Reader<'_> {
             }
             Imported::Missing(tried) => {
                 let message = format!("there is no `{}` to import", import.path);
-                let hint = format!("looked for {}", tried.join(", "));
+                let hint = format!("looked for `{}`", tried.join("`, `"));
                 return self.diagnostics.push(Diagnostic::error(import.span, message).hint(hint));
             }
         };

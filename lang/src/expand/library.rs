@@ -2,7 +2,7 @@
 //!
 //! A file of it is parsed when a script uses one of its names, and only then.
 
-use crate::ast::{self, Function, Item};
+use crate::ast::{self, Function, Item, StmtKind};
 use crate::parse;
 use crate::source::{Source, Sources};
 use std::cell::OnceCell;
@@ -49,7 +49,14 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     MODULES.iter().flat_map(|(_, text)| names_in(text))
 }
 
-/// Whether the library, here or in bpftrace, has a file of that name.
+/// Whether a macro of the library gives a value.
+pub fn gives_value(name: &str) -> bool {
+    let library = Library::default();
+    let macros = library.macros(name, &mut Sources::default());
+    macros.iter().any(|it| matches!(it.body.stmts.last().map(|it| &it.kind), Some(StmtKind::Value(_))))
+}
+
+/// Whether the library has a file of that name.
 pub(super) fn has_module(name: &str) -> bool {
     modules().any(|it| it == name)
 }

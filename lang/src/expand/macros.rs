@@ -18,6 +18,8 @@ pub(super) struct Macros<'a> {
     /// Those of the library that were looked for.
     shared: HashMap<&'a str, Vec<&'a Function>>,
     library: &'a Library,
+    /// The script's C code.
+    code: Vec<Span>,
 }
 
 /// What a parameter takes.
@@ -41,11 +43,15 @@ pub(super) enum Meaning<'a> {
 impl<'a> Macros<'a> {
     /// Takes note of what the script and its imports define.
     pub fn define(items: &'a [Item], library: &'a Library, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let mut macros = Macros { own: HashMap::new(), shared: HashMap::new(), library };
+        let mut macros = Macros { own: HashMap::new(), shared: HashMap::new(), library, code: Vec::new() };
         for item in items {
-            if let Item::Macro(function) = item {
-                diagnostics.extend(wrong_head(function));
-                macros.add(function, diagnostics);
+            match item {
+                Item::Macro(function) => {
+                    diagnostics.extend(wrong_head(function));
+                    macros.add(function, diagnostics);
+                }
+                Item::C(span) => macros.code.push(*span),
+                _ => {}
             }
         }
         macros
@@ -62,6 +68,16 @@ impl<'a> Macros<'a> {
         diagnostics.push(twice.label(first.name.span, "first defined here"));
     }
 
+    /// Whether the script has a `#define` of that name.
+    fn is_defined_in_c(&self, name: &str, sources: &Sources) -> bool {
+        let is_end = |it: char| !(it.is_ascii_alphanumeric() || it == '_');
+        let defined = |line: &str| {
+            let body = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?;
+            body.trim_start().split(is_end).next().map(|it| it == name)
+        };
+        self.code.iter().any(|it| sources.text(*it).lines().any(|line| defined(line) == Some(true)))
+    }
+
     /// What a name with arguments, or one alone (`args` is nothing), means. `span` is the call's.
     pub fn meaning(
         &mut self,
@@ -76,7 +92,7 @@ impl<'a> Macros<'a> {
             return Meaning::Other;
         }
         if !self.own.contains_key(name) && !self.shared.contains_key(name) {
-            if is_builtin || !library::has(name) {
+            if is_builtin || !library::has(name) || self.is_defined_in_c(name, sources) {
                 return Meaning::Other;
             }
             self.shared.insert(name, self.library.macros(name, sources));

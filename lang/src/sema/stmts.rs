@@ -90,8 +90,9 @@ impl<'a> Body<'_, 'a> {
         self.scopes.leave();
     }
 
-    /// A block as a value: what comes before the value, and the value.
-    pub(super) fn value_block(&mut self, block: &'a ast::Block) -> hir::Expr {
+    /// A block as a value: what comes before the value, and the value. `span` is that of what the block
+    /// stands for, which may be a macro's call.
+    pub(super) fn value_block(&mut self, block: &'a ast::Block, span: Span) -> hir::Expr {
         self.scopes.enter();
         let mut out = Vec::new();
         let value = match block.stmts.split_last() {
@@ -101,7 +102,7 @@ impl<'a> Body<'_, 'a> {
             }
             _ => {
                 block.stmts.iter().for_each(|it| self.stmt(it, &mut out));
-                void(block.span)
+                void(span)
             }
         };
         self.scopes.leave();
@@ -109,14 +110,14 @@ impl<'a> Body<'_, 'a> {
             return value;
         }
         let ty = value.ty.clone();
-        hir::Expr { kind: hir::ExprKind::Block(out, Box::new(value)), ty, span: block.span }
+        hir::Expr { kind: hir::ExprKind::Block(out, Box::new(value)), ty, span }
     }
 
     /// The value of a statement that [`gives_value`].
     fn last_value(&mut self, stmt: &'a ast::Stmt) -> hir::Expr {
         match &stmt.kind {
             ast::StmtKind::Value(value) => self.expr(value),
-            ast::StmtKind::Block(block) => self.value_block(block),
+            ast::StmtKind::Block(block) => self.value_block(block, stmt.span),
             ast::StmtKind::If { comptime, condition, then, otherwise: Some(otherwise) } => {
                 let condition = self.condition(condition);
                 let known = match condition.kind {
@@ -124,11 +125,12 @@ impl<'a> Body<'_, 'a> {
                     _ => None,
                 };
                 match known {
-                    Some(0) => self.value_block(otherwise),
-                    Some(_) => self.value_block(then),
+                    Some(0) => self.value_block(otherwise, stmt.span),
+                    Some(_) => self.value_block(then, stmt.span),
                     None if *comptime => self.fail(not_constant(condition.span)),
                     None => {
-                        let (then, otherwise) = (self.value_block(then), self.value_block(otherwise));
+                        let then = self.value_block(then, then.span);
+                        let otherwise = self.value_block(otherwise, otherwise.span);
                         self.choose(condition, then, otherwise, stmt.span)
                     }
                 }

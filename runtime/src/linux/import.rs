@@ -31,7 +31,7 @@ pub(super) fn import(path: &str, from: &str, folders: &[PathBuf]) -> Imported {
             Err(reason) => return Imported::Refused(reason),
         }
     }
-    Imported::Missing(tried.iter().map(|it| format!("`{}`", it.display())).collect())
+    Imported::Missing(tried.iter().map(|it| it.display().to_string()).collect())
 }
 
 /// The file, or those of the folder; nothing where there is neither.
