@@ -18,7 +18,7 @@
 //! file is read that is not used.
 
 mod import;
-mod library;
+pub mod library;
 mod macros;
 mod substitute;
 
@@ -26,8 +26,6 @@ use crate::ast;
 use crate::diagnostic::Diagnostic;
 use crate::host::Host;
 use crate::source::Sources;
-
-pub use library::{gives_value as library_gives_value, names as library_names};
 
 /// Resolves the imports and the macros of a script. Files that it needs are added to `sources`.
 pub fn expand(script: ast::Script, sources: &mut Sources, host: &dyn Host) -> (ast::Script, Vec<Diagnostic>) {

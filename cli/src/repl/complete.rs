@@ -69,7 +69,7 @@ fn words() -> impl Iterator<Item = String> {
         let needs_parenthesis = it.signature().starts_with('(') && !it.signature().contains("->");
         format!("{}{}", it.name(), if needs_parenthesis { "(" } else { "" })
     });
-    let library = lang::expand::library_names().map(str::to_owned);
+    let library = lang::expand::library::names().map(str::to_owned);
     builtins.chain(library).chain(STATEMENTS.map(str::to_owned))
 }
 

@@ -88,7 +88,7 @@ impl Reader<'_> {
     /// The library is there without an import; one that names a part of it is right nevertheless.
     fn library(&mut self, import: &Import) {
         let module = import.path.strip_prefix(LIBRARY).unwrap_or("").trim_start_matches('/');
-        if module.is_empty() || super::library::has_module(module) {
+        if module.is_empty() || super::library::modules().any(|it| it == module) {
             return;
         }
         let message = format!("the standard library has no `{module}`");

@@ -8,10 +8,7 @@ use crate::source::{Source, Sources};
 use std::cell::OnceCell;
 
 /// The files, with their names below `stdlib/`.
-const MODULES: [(&str, &str); 2] = [
-    ("assert.bt", include_str!("../../../stdlib/assert.bt")),
-    ("task.bt", include_str!("../../../stdlib/task.bt")),
-];
+const MODULES: [(&str, &str); 1] = [("task.bt", include_str!("../../../stdlib/task.bt"))];
 
 /// Where the files of the library lie that a script uses.
 #[derive(Default)]
@@ -39,9 +36,32 @@ impl Library {
     }
 }
 
-/// Whether the library has a macro of that name.
-pub(super) fn has(name: &str) -> bool {
-    names().any(|it| it == name)
+/// A macro of the library as the manual shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// The parameters of its definitions.
+    pub params: Vec<&'static str>,
+    /// What it does.
+    pub doc: String,
+}
+
+/// Every macro of the library.
+pub fn entries() -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut doc: Vec<&str> = Vec::new();
+    for line in MODULES.iter().flat_map(|(_, text)| text.lines()) {
+        match (line.strip_prefix("// "), head(line)) {
+            (Some(comment), _) => doc.push(comment),
+            (None, Some((name, params))) => match entries.last_mut().filter(|it| it.name == name) {
+                Some(entry) => entry.params.push(params),
+                None => entries.push(Entry { name, params: vec![params], doc: doc.join(" ") }),
+            },
+            (None, None) => doc.clear(),
+        }
+    }
+    entries
 }
 
 /// The names of all macros of the library; one with several definitions comes several times.
@@ -56,9 +76,9 @@ pub fn gives_value(name: &str) -> bool {
     macros.iter().any(|it| matches!(it.body.stmts.last().map(|it| &it.kind), Some(StmtKind::Value(_))))
 }
 
-/// Whether the library has a file of that name.
-pub(super) fn has_module(name: &str) -> bool {
-    modules().any(|it| it == name)
+/// Whether the library has a macro of that name.
+pub(super) fn has(name: &str) -> bool {
+    names().any(|it| it == name)
 }
 
 /// The names of its files.
@@ -66,9 +86,16 @@ pub(super) fn modules() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|it| it.0)
 }
 
-/// The macros that a file defines. Each begins at the beginning of a line.
+/// The macros that a file defines.
 fn names_in(text: &'static str) -> impl Iterator<Item = &'static str> {
-    text.lines().filter_map(|line| line.strip_prefix("macro ")?.split_once('(').map(|it| it.0))
+    text.lines().filter_map(|line| head(line).map(|it| it.0))
+}
+
+/// The name and the parameters of the macro that a line begins to define. In the library each begins
+/// at the beginning of a line.
+fn head(line: &'static str) -> Option<(&'static str, &'static str)> {
+    let (name, rest) = line.strip_prefix("macro ")?.split_once('(')?;
+    Some((name, rest.split_once(')')?.0))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::ast;
 use crate::builtins::Builtin;
 use crate::c;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::expand;
+use crate::expand::library;
 use crate::hir::{self, ExprKind};
 use crate::host::{FunctionTy, TypeKind};
 use crate::probes::{Context as Receives, ProbeKind};
@@ -20,6 +20,8 @@ const MOST_ARGS: u32 = 20;
 
 /// Words of bpftrace that are to come.
 const LATER: &[&str] = &[
+    "assert",
+    "assert_str",
     "buf",
     "bswap",
     "cat",
@@ -176,7 +178,7 @@ impl<'a> Body<'_, 'a> {
             return self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")));
         }
         let builtins = Builtin::ALL.iter().map(|it| it.name()).filter(|it| *it != "argN");
-        let known = nearest(word, builtins.chain(packets::words()).chain(expand::library_names()));
+        let known = nearest(word, builtins.chain(packets::words()).chain(library::names()));
         let near = match known.or_else(|| nearest(word, self.cx.block.names().filter(|it| *it != word))) {
             Some(near) => Some(format!("did you mean `{near}`?")),
             None if self.local(&format!("${word}"), span).is_some() => {
