@@ -8,7 +8,7 @@ use crate::ast::{Import, Item, Script};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::host::{Host, Imported, ImportedFile};
 use crate::parse;
-use crate::source::{Source, Sources, Span};
+use crate::source::{FileId, Source, Sources, Span};
 use std::collections::HashSet;
 
 /// The folder of the standard library, which needs no import.
@@ -27,9 +27,18 @@ pub(super) fn resolve(
     if !script.items.iter().any(|it| matches!(it, Item::Import(_))) {
         return script.items;
     }
-    let mut reader = Reader { sources, host, diagnostics, seen: HashSet::new(), depth: 0, items: Vec::new() };
+    let seen = identity(&sources.get(FileId::default()).name, host).into_iter().collect();
+    let mut reader = Reader { sources, host, diagnostics, seen, depth: 0, items: Vec::new() };
     reader.script(script);
     reader.items
+}
+
+/// What tells the script that it is itself one of the files it imports.
+fn identity(name: &str, host: &dyn Host) -> Option<String> {
+    match host.import(name.rsplit('/').next()?, name) {
+        Imported::Files(files) => files.into_iter().next().map(|it| it.identity),
+        Imported::Missing(_) | Imported::Refused(_) => None,
+    }
 }
 
 struct Reader<'a> {

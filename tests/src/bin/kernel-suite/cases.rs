@@ -3,6 +3,7 @@
 mod commandline;
 mod documents;
 mod errors;
+mod imports;
 mod language;
 mod lifecycle;
 mod losses;
@@ -21,6 +22,7 @@ pub use privileges::print_mine as print_privileges;
 pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
+        imports::CASES,
         language::CASES,
         lifecycle::CASES,
         losses::CASES,
