@@ -7,6 +7,7 @@ mod events;
 mod imports;
 mod language;
 mod lifecycle;
+mod loops;
 mod losses;
 mod network;
 mod objects;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Case> {
         usdt::CASES,
         imports::CASES,
         language::CASES,
+        loops::CASES,
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,
