@@ -7,6 +7,7 @@ use crate::ast;
 use crate::builtins::Builtin;
 use crate::c;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::expand::library;
 use crate::hir::{self, ExprKind};
 use crate::host::{FunctionTy, TypeKind};
 use crate::probes::{Context as Receives, ProbeKind};
@@ -31,21 +32,15 @@ const LATER: &[&str] = &[
     "dw_ustack",
     "errorf",
     "find",
-    "has_cpid",
-    "is_err",
     "jiffies",
     "kfunc_allowed",
-    "leader_comm",
-    "leader_tid",
     "macaddr",
     "memcmp",
     "ncpus",
     "numaid",
     "override",
     "path",
-    "pcomm",
     "percpu_kaddr",
-    "ppid",
     "pton",
     "reg",
     "signal",
@@ -107,10 +102,12 @@ impl<'a> Body<'_, 'a> {
             return self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")));
         }
         let builtins = Builtin::ALL.iter().map(|it| it.name()).filter(|it| *it != "argN");
-        let known = nearest(word, builtins.chain(packets::words()));
+        let known = nearest(word, builtins.chain(packets::words()).chain(library::names()));
         let near = match known.or_else(|| nearest(word, self.cx.block.names().filter(|it| *it != word))) {
             Some(near) => Some(format!("did you mean `{near}`?")),
-            None if self.local(&format!("${word}")).is_some() => Some(format!("did you mean `${word}`?")),
+            None if self.local(&format!("${word}"), span).is_some() => {
+                Some(format!("did you mean `${word}`?"))
+            }
             None => None,
         };
         self.fail(Diagnostic::error(span, format!("unknown {what} `{word}`")).maybe_hint(near))

@@ -4,6 +4,7 @@ mod commandline;
 mod documents;
 mod errors;
 mod events;
+mod imports;
 mod language;
 mod lifecycle;
 mod loops;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
         usdt::CASES,
+        imports::CASES,
         language::CASES,
         loops::CASES,
         lifecycle::CASES,
