@@ -38,7 +38,7 @@ use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, V
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
-use lang::hir::{self, Probe};
+use lang::hir::{self, LocalId, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
 use lang::ty::{Origin, StructDef, StructId, Ty};
@@ -46,6 +46,7 @@ use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
 use std::collections::{HashMap, HashSet};
+use stmt::addressed;
 
 /// The kernel lets per-CPU values be this large.
 const SCRATCH_LIMIT: u32 = 32 << 10;
@@ -300,7 +301,9 @@ impl<'a, 'c> Body<'a, 'c> {
         };
         let start = body.b.block();
         body.b.start_unsealed(start);
-        body.locals = probe.locals.iter().map(|it| body.local(&it.ty)).collect();
+        let addressed = addressed(&probe.body);
+        let locals = probe.locals.iter().zip(0..);
+        body.locals = locals.map(|(it, id)| body.local(&it.ty, addressed.contains(&LocalId(id)))).collect();
         body.parse_packet();
         body.stmts(&probe.body);
         body.return_default();
@@ -308,8 +311,8 @@ impl<'a, 'c> Body<'a, 'c> {
         (body.b.finish(), body.scratch_peak)
     }
 
-    fn local(&mut self, ty: &Ty) -> Local {
-        if ty.is_scalar() {
+    fn local(&mut self, ty: &Ty, addressed: bool) -> Local {
+        if ty.is_scalar() && !addressed {
             return Local::Variable(self.b.variable(Type::I64));
         }
         Local::Memory(self.allocate_for(ty))

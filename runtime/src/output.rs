@@ -13,6 +13,7 @@ mod text;
 
 use crate::value::{Bucket, Histogram, Value};
 use codegen::failure::Failure;
+use lang::diagnostic::counted;
 use lang::hir::Format as PrintfFormat;
 use lang::source::Sources;
 use std::borrow::Cow;
@@ -188,8 +189,9 @@ impl Output {
                 put(
                     out,
                     format_args!(
-                        "WARNING: map {name} is full, it holds {max_entries} keys: {updates} refused\n\
+                        "WARNING: map {name} is full, it holds {}: {updates} refused\n\
                          HINT: raise max_map_keys, or declare the map's size: `let {name} = hash({})`\n",
+                        counted(*max_entries, "key"),
                         u64::from(*max_entries) * 2,
                     ),
                 );

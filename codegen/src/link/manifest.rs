@@ -1,5 +1,7 @@
 //! The manifest: what the runtime must know of a program, without the rest of its typed tree.
 
+mod validate;
+
 use super::layout::Layout;
 use crate::bpf::{self, Function};
 use crate::manifest::{MapEntry, Program, VERSION};
@@ -148,7 +150,11 @@ pub fn decode(json: &[u8]) -> Result<Manifest, String> {
     }
     let damaged = |it: serde_json::Error| format!("its manifest is damaged: {it}");
     match serde_json::from_slice(json).map_err(damaged)? {
-        Header { version: VERSION } => serde_json::from_slice(json).map_err(damaged),
+        Header { version: VERSION } => {
+            let manifest = serde_json::from_slice(json).map_err(damaged)?;
+            validate::validate(&manifest).map_err(|it| format!("its manifest is damaged: {it}"))?;
+            Ok(manifest)
+        }
         Header { version } => Err(format!(
             "it was built by another version of kscope: its manifest has format {version}, \
              this kscope reads format {VERSION}"
