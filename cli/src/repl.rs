@@ -151,13 +151,13 @@ impl<'a> Prompt<'a> {
         let _uninterrupted = Uninterrupted::begin().map_err(|errno| {
             Failure::machine(format!("cannot keep Ctrl-C from ending the prompt: {errno}"))
         })?;
-        let script = Script::of_text(text, !self.args.no_warnings);
+        let script = Script::of_text(text, !self.args.rules.no_warnings);
         let options = sema::Options {
             params: Vec::new(),
             pid: self.args.session.pid,
             environment: environment(),
-            allow: allow(&self.args.allow, self.args.allow_all),
-            report_failures: self.args.warnings,
+            allow: allow(&self.args.rules),
+            report_failures: self.args.rules.warnings,
             assume: false,
             known: self.known.clone(),
         };

@@ -1,6 +1,6 @@
 //! From arguments to a typed program: reads the script, runs the front end, prints diagnostics.
 
-use crate::cli::{AllowArg, ScriptArgs};
+use crate::cli::{AllowArg, RuleArgs, ScriptArgs};
 use crate::failure::Failure;
 use crate::terminal;
 use codegen::{Object, Target};
@@ -37,7 +37,7 @@ impl Script {
                 });
             }
         };
-        Ok(Script { sources: Sources(vec![source]), params, warnings: !args.no_warnings })
+        Ok(Script { sources: Sources(vec![source]), params, warnings: !args.rules.no_warnings })
     }
 
     /// A script that was typed.
@@ -110,16 +110,16 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
         params: script.params.clone(),
         pid,
         environment: environment(),
-        allow: allow(&args.allow, args.allow_all),
-        report_failures: args.warnings,
+        allow: allow(&args.rules),
+        report_failures: args.rules.warnings,
         assume: false,
         known: sema::KnownMaps::default(),
     }
 }
 
 /// What the flags allow.
-pub fn allow(named: &[AllowArg], all: bool) -> sema::Allow {
-    sema::Allow { verdict: all || named.contains(&AllowArg::Verdict) }
+pub fn allow(args: &RuleArgs) -> sema::Allow {
+    sema::Allow { verdict: args.allow_all || args.allow.contains(&AllowArg::Verdict) }
 }
 
 /// `KSCOPE_X` and `BPFTRACE_X` as configuration variables `x`; the first wins.

@@ -155,8 +155,7 @@ impl<'a> Body<'_, 'a> {
             self.admit_value_type(&element, Known::of(&value), value.span, true)?;
         }
         let old = Element { key: element.key.clone(), ..element };
-        let read =
-            self.read_element(Element { name: old.name, id: old.id, key: old.key.clone(), span: old.span });
+        let read = self.read_element(Element { key: old.key.clone(), ..old });
         let result = self.binary(op, read, value, span);
         self.set_map(old, result)
     }

@@ -179,3 +179,101 @@ fn aggregation(agg: &Agg) -> Result<u64, String> {
     }
     Ok(8 * u64::from(layout::agg_words(agg)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+    use crate::manifest::{Globals, VERSION};
+    use crate::target::{Arch, Isa, KernelVersion};
+    use lang::hir::{Config, Map, MapKind};
+    use lang::source::Sources;
+    use lang::ty::{EnumDef, Field, Origin, StructDef};
+
+    /// A manifest with one map that holds values of a type.
+    fn holding(value: Ty) -> Manifest {
+        let map = Map {
+            name: "@".to_owned(),
+            key: None,
+            value,
+            kind: MapKind::Hash,
+            max_entries: 1,
+            span: Span::default(),
+        };
+        let target = Target {
+            isa: Isa::V3,
+            kernel: KernelVersion(6, 1),
+            arch: Arch::X86_64,
+            pid_namespace: None,
+            built_for: None,
+        };
+        Manifest {
+            version: VERSION,
+            target,
+            programs: Vec::new(),
+            maps: vec![MapEntry { map, storage: Storage::Global { offset: 0, set: 64 }, full: None }],
+            actions: Vec::new(),
+            failures: Vec::new(),
+            types: TypeTable {
+                structs: vec![of_field(Ty::U64), of_field(Ty::Struct(StructId(0)))],
+                enums: vec![EnumDef { name: String::new(), int: IntTy::new(4, false), variants: Vec::new() }],
+            },
+            config: Config::default(),
+            sources: Sources::single("case.bt", "@"),
+            globals: Globals { bss_size: 72, ..Globals::default() },
+        }
+    }
+
+    fn of_field(ty: Ty) -> StructDef {
+        let field = Field { name: "a".to_owned(), ty, offset: 0, bits: None, data_loc: false };
+        StructDef {
+            name: String::new(),
+            union: false,
+            size: 8,
+            origin: Origin::Script,
+            fields: Some(vec![field]),
+        }
+    }
+
+    #[test]
+    fn values_are_of_types_that_exist_and_end() {
+        let row = |of: Ty, n| Ty::Array(Box::new(of), n);
+        let lhist = |min, max, step| Ty::Agg(Agg::Lhist { min, max, step });
+        let cases = [
+            (Ty::U64, None),
+            (Ty::Struct(StructId(1)), None),
+            (row(Ty::U8, 64), None),
+            (Ty::Struct(StructId(2)), Some("there is no struct 2")),
+            (row(Ty::Enum(EnumId(1)), 1), Some("there is no enum 1")),
+            (Ty::Int(IntTy::new(0, false)), Some("an integer has 0 bytes")),
+            (Ty::Str(u32::MAX), Some("a value has more bytes than fit a map")),
+            (row(row(row(Ty::Void, u32::MAX), 1), 1), Some("a value has more bytes than fit a map")),
+            (row(Ty::U8, 80), Some("there is no variable of 80 bytes at 0")),
+            (Ty::Agg(Agg::Hist { bits: 6 }), Some("a histogram has 6 bits")),
+            (lhist(0, 10, 0), Some("a histogram has bounds that do not fit together")),
+            (lhist(i64::MIN, i64::MAX, 1), Some("a histogram has bounds that do not fit together")),
+        ];
+        for (ty, expected) in cases {
+            let result = validate(&holding(ty.clone()));
+            assert_eq!(result.err().as_deref(), expected, "{ty:?}");
+        }
+    }
+
+    #[test]
+    fn no_struct_holds_itself() {
+        let mut manifest = holding(Ty::U64);
+        manifest.types.structs[1] = of_field(Ty::Struct(StructId(1)));
+        assert_eq!(validate(&manifest), Err("there is no struct 1".to_owned()));
+    }
+
+    #[test]
+    fn ids_and_places_exist() {
+        let mut manifest = holding(Ty::U64);
+        manifest.actions =
+            vec![Action { kind: ActionKind::Clear(MapId(1)), args: Vec::new(), span: Span::default() }];
+        assert_eq!(validate(&manifest), Err("there is no map @m1".to_owned()));
+        let mut manifest = holding(Ty::U64);
+        manifest.maps[0].map.span.file.0 = 1;
+        assert_eq!(validate(&manifest), Err("a place is outside the script".to_owned()));
+    }
+}
