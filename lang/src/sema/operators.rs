@@ -277,9 +277,10 @@ impl<'a> Body<'_, 'a> {
 
     /// Two strings, tuples, addresses or stacks in one type.
     fn one_memory_type(&mut self, left: hir::Expr, right: hir::Expr) -> Pair {
-        use Ty::{Inet, Ipv6, Mac, Record, Stack, Str, Tuple, Usym};
-        let comparable =
-            |ty: &Ty| matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Usym | Stack(_));
+        use Ty::{Inet, Ipv6, Mac, Network, Record, Stack, Str, Tuple, Usym};
+        let comparable = |ty: &Ty| {
+            matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Network | Usym | Stack(_))
+        };
         let joined = infer::join(&Known::of(&left), &Known::of(&right), &self.cx.types);
         let ty = joined.map(|it| it.ty).filter(comparable)?;
         Some((infer::coerce(left, &ty), infer::coerce(right, &ty)))

@@ -137,6 +137,7 @@ impl Rules<'_> {
             | Ty::Ipv6
             | Ty::Inet
             | Ty::Mac
+            | Ty::Network
             | Ty::Timestamp(_) => layout::size_of(ty, self.types).into(),
         };
         self.length(size)?;
