@@ -26,6 +26,7 @@ mod nesting;
 mod packet;
 mod place;
 mod record;
+mod registers;
 mod stmt;
 mod strings;
 #[cfg(test)]
@@ -357,6 +358,7 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Fexit
             | ProbeKind::Uprobe
             | ProbeKind::Uretprobe
+            | ProbeKind::Usdt
             | ProbeKind::Interval
             | ProbeKind::Profile
             | ProbeKind::Software
