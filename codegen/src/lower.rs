@@ -16,10 +16,12 @@ mod aggregate;
 mod arith;
 mod builder;
 mod builtins;
+mod callback;
 mod context;
 mod expr;
 mod failures;
 mod keys;
+mod loops;
 mod maps;
 mod memory;
 mod nesting;
@@ -31,6 +33,9 @@ mod stmt;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod uses;
+
+pub use loops::FEW_ROUNDS;
 
 use crate::failure::Failure;
 use crate::helpers::Helper;
@@ -46,7 +51,8 @@ use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 use stmt::addressed;
 
 /// The kernel lets per-CPU values be this large.
@@ -84,6 +90,8 @@ struct Context<'a> {
     failure_ids: HashMap<Failure, usize>,
     /// Functions behind the programs.
     subprograms: Vec<Function>,
+    /// How many of them are rounds of loops, those included that are being lowered.
+    n_rounds: usize,
     /// The subprogram that does nothing for each entry of a map, once something counts entries.
     visitor: Option<Func>,
     /// The subprogram that reports a failure, once something may fail.
@@ -106,6 +114,7 @@ impl<'a> Context<'a> {
             failures: Vec::new(),
             failure_ids: HashMap::new(),
             subprograms: Vec::new(),
+            n_rounds: 0,
             visitor: None,
             reporter: None,
             scratch_size: 0,
@@ -262,6 +271,10 @@ struct Body<'a, 'c> {
     locals: Vec<Local>,
     loops: Vec<stmt::Loop>,
     packet: packet::Packet,
+    /// How often the probe mentions each of its variables.
+    mentions: Rc<BTreeMap<LocalId, usize>>,
+    /// What it is part of, when it is not the program but a round of a loop.
+    round: Option<callback::Round>,
 }
 
 /// Where a variable lives.
@@ -292,6 +305,8 @@ impl<'a, 'c> Body<'a, 'c> {
             locals: Vec::new(),
             loops: Vec::new(),
             packet: packet::Packet::default(),
+            mentions: Rc::new(uses::mentions(uses::Parts::body(&probe.body))),
+            round: None,
         };
         let start = body.b.block();
         body.b.start_unsealed(start);
@@ -366,8 +381,7 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Watchpoint
             | ProbeKind::SelfSignal => 0,
         };
-        let value = self.b.constant(value);
-        self.b.ret(value);
+        self.leave(value);
     }
 
     /// The probe type; all points of a probe have the same.
