@@ -114,7 +114,8 @@ impl<'a> Prompt<'a> {
         definitions.retain(|it| new.iter().all(|new| new.key != it.key));
         let text: String = new.iter().map(|it| format!("{}\n", it.text)).collect();
         // Without a probe there is nothing to look at.
-        let mut script = Script::entry(format!("{text}begin {{ }}"), &definitions, !self.args.no_warnings);
+        let mut script =
+            Script::entry(format!("{text}begin {{ }}"), &definitions, !self.args.rules.no_warnings);
         script.examine(&self.options(), &LinuxHost::new())?;
         definitions.extend(new);
         self.definitions = definitions;
@@ -127,8 +128,8 @@ impl<'a> Prompt<'a> {
             named: Vec::new(),
             pid: self.args.session.pid,
             environment: environment(),
-            allow: allow(&self.args.allow, self.args.allow_all),
-            report_failures: self.args.warnings,
+            allow: allow(&self.args.rules),
+            report_failures: self.args.rules.warnings,
             assume: false,
             known: self.known.clone(),
         }
@@ -182,7 +183,7 @@ impl<'a> Prompt<'a> {
         let _uninterrupted = Uninterrupted::begin().map_err(|errno| {
             Failure::machine(format!("cannot keep Ctrl-C from ending the prompt: {errno}"))
         })?;
-        let mut script = Script::entry(text, &self.definitions, !self.args.no_warnings);
+        let mut script = Script::entry(text, &self.definitions, !self.args.rules.no_warnings);
         let program = script.analyze(&self.options(), &LinuxHost::new())?;
         let object = script.compile(&program, &host_target())?;
         let end = session::run(

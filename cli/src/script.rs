@@ -1,6 +1,6 @@
 //! From arguments to a typed program: reads the script, runs the front end, prints diagnostics.
 
-use crate::cli::{AllowArg, ScriptArgs};
+use crate::cli::{AllowArg, RuleArgs, ScriptArgs};
 use crate::failure::Failure;
 use crate::parameters;
 use crate::terminal;
@@ -48,7 +48,7 @@ impl Script {
         let params = params.into_iter().chain(more.into_iter().cloned()).collect();
         let named = named.into_iter().map(|it| named_parameter(it)).collect();
         let sources = Sources::of(source);
-        Ok(Script { sources, params, named, warnings: !args.no_warnings, is_entry: false })
+        Ok(Script { sources, params, named, warnings: !args.rules.no_warnings, is_entry: false })
     }
 
     /// An entry at the prompt, with what was defined before.
@@ -159,16 +159,16 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
         named: script.named.clone(),
         pid,
         environment: environment(),
-        allow: allow(&args.allow, args.allow_all),
-        report_failures: args.warnings,
+        allow: allow(&args.rules),
+        report_failures: args.rules.warnings,
         assume: false,
         known: sema::KnownMaps::default(),
     }
 }
 
 /// What the flags allow.
-pub fn allow(named: &[AllowArg], all: bool) -> sema::Allow {
-    sema::Allow { verdict: all || named.contains(&AllowArg::Verdict) }
+pub fn allow(args: &RuleArgs) -> sema::Allow {
+    sema::Allow { verdict: args.allow_all || args.allow.contains(&AllowArg::Verdict) }
 }
 
 /// `KSCOPE_X` and `BPFTRACE_X` as configuration variables `x`; the first wins.

@@ -10,6 +10,7 @@
 //! relocations that any loader of eBPF objects knows. Nothing here depends on the machine.
 
 mod btf;
+mod checksum;
 mod code;
 mod core;
 mod data;
@@ -24,6 +25,7 @@ use crate::{Object, Target, bpf, storage};
 use lang::{Diagnostic, hir};
 use object::read::elf::{ElfFile64, FileHeader};
 use object::{LittleEndian, Object as _, ObjectSection as _};
+use std::ops::Range;
 
 /// Links an object. Same program and same target give the same bytes.
 ///
@@ -47,7 +49,7 @@ pub fn link(
     let relocations = core::encode(&module.accesses, &program.types, &mut btf);
     let btf_ext = ext::encode(&layout, &functions, &relocations, &lines, &mut btf);
 
-    let elf = elf::write(elf::Parts {
+    let mut elf = elf::write(elf::Parts {
         module,
         layout: &layout,
         data: &data,
@@ -55,9 +57,21 @@ pub fn link(
         btf: btf.finish(),
         btf_ext,
         dwarf: dwarf::encode(&layout, &lines),
-        manifest: manifest::encode(&manifest),
+        manifest: [manifest::encode(&manifest), vec![0; checksum::SIZE]].concat(),
     });
+    let section = ElfFile64::<LittleEndian>::parse(&*elf).ok().and_then(|it| manifest_range(&it));
+    let (_, sum) = section.expect("the file was written with a manifest");
+    checksum::seal(&mut elf, sum);
     Ok(Object { elf, manifest })
+}
+
+/// Where in the file the manifest is, and the checksum behind it.
+fn manifest_range(file: &ElfFile64<LittleEndian>) -> Option<(Range<usize>, Range<usize>)> {
+    let (start, size) = file.section_by_name(elf::MANIFEST_SECTION)?.file_range()?;
+    let start = usize::try_from(start).ok()?;
+    let end = start.checked_add(usize::try_from(size).ok()?)?;
+    let behind = end.checked_sub(checksum::SIZE).filter(|it| *it >= start)?;
+    Some((start..behind, behind..end))
 }
 
 /// Describes the functions: programs take a context, subprograms what their callers give them.
@@ -83,12 +97,18 @@ pub fn read(elf: Vec<u8>) -> Result<Object, String> {
     if file.elf_header().e_machine(LittleEndian) != object::elf::EM_BPF {
         return Err("it is not an eBPF object: it has code for another machine".to_owned());
     }
-    let section = file.section_by_name(elf::MANIFEST_SECTION);
-    let section = section.ok_or_else(|| {
-        format!("it is an eBPF object, but not built by kscope: it has no section {}", elf::MANIFEST_SECTION)
-    })?;
-    let json =
-        section.data().map_err(|it| format!("its section {} is cut off: {it}", elf::MANIFEST_SECTION))?;
+    if file.section_by_name(elf::MANIFEST_SECTION).is_none() {
+        let section = elf::MANIFEST_SECTION;
+        return Err(format!("it is an eBPF object, but not built by kscope: it has no section {section}"));
+    }
+    let cut_off = || format!("its section {} is cut off", elf::MANIFEST_SECTION);
+    let (json, sum) = manifest_range(&file).ok_or_else(cut_off)?;
+    let json = elf.get(json).ok_or_else(cut_off)?;
+    // Another version may have another checksum.
+    manifest::check_version(json)?;
+    if !checksum::is_right(&elf, sum) {
+        return Err("it is damaged: it was changed after it was built".to_owned());
+    }
     let manifest = manifest::decode(json)?;
     Ok(Object { elf, manifest })
 }

@@ -53,6 +53,7 @@ use memory::Memory;
 use nesting::Nesting;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
+use stmt::addressed;
 
 /// The kernel lets per-CPU values be this large.
 const SCRATCH_LIMIT: u32 = 32 << 10;
@@ -309,7 +310,9 @@ impl<'a, 'c> Body<'a, 'c> {
         };
         let start = body.b.block();
         body.b.start_unsealed(start);
-        body.locals = probe.locals.iter().map(|it| body.local(&it.ty)).collect();
+        let addressed = addressed(&probe.body);
+        let locals = probe.locals.iter().zip(0..);
+        body.locals = locals.map(|(it, id)| body.local(&it.ty, addressed.contains(&LocalId(id)))).collect();
         body.parse_packet();
         body.stmts(&probe.body);
         body.return_default();
@@ -317,8 +320,8 @@ impl<'a, 'c> Body<'a, 'c> {
         (body.b.finish(), body.scratch_peak)
     }
 
-    fn local(&mut self, ty: &Ty) -> Local {
-        if ty.is_scalar() {
+    fn local(&mut self, ty: &Ty, addressed: bool) -> Local {
+        if ty.is_scalar() && !addressed {
             return Local::Variable(self.b.variable(Type::I64));
         }
         Local::Memory(self.allocate_for(ty))

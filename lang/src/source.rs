@@ -147,6 +147,26 @@ impl Sources {
         &self.files
     }
 
+    /// Whether there is a file or an expansion of that id.
+    pub fn has(&self, file: FileId) -> bool {
+        match file.expansion() {
+            Some(rank) => rank < self.expansions.len(),
+            None => usize::from(file.0) < self.files.len(),
+        }
+    }
+
+    /// Whether every expansion has its text from a file and leads out of all expansions: what was
+    /// read from outside may be anything.
+    pub fn is_sound(&self) -> bool {
+        self.expansions.iter().enumerate().all(|(rank, it)| {
+            let earlier = it.from.file.expansion().is_none_or(|from| from < rank);
+            usize::from(it.text.0) < self.files.len()
+                && self.has(it.from.file)
+                && earlier
+                && self.has(it.names)
+        })
+    }
+
     /// The file that has the text.
     pub fn get(&self, file: FileId) -> &Source {
         &self.files[usize::from(self.file_of(file).0)]

@@ -26,6 +26,9 @@ const NAME_IS_PADDED: KernelVersion = KernelVersion(5, 17);
 /// behind the name, and equal names would be different keys.
 const COMM_IS_PADDED: KernelVersion = KernelVersion(6, 3);
 
+/// From here on `bpf_get_func_ip` answers in user probes.
+const UPROBES_KNOW_FUNCTIONS: KernelVersion = KernelVersion(6, 6);
+
 impl Body<'_, '_> {
     /// The value of a builtin that is a scalar.
     pub fn builtin(&mut self, builtin: Builtin, args: &[Expr], expr: &Expr) -> Value {
@@ -179,6 +182,17 @@ impl Body<'_, '_> {
         if traced || (kernel && known && at_entry) {
             return self.b.call(Helper::GetFuncIp, &[self.ctx]);
         }
+        if kind == ProbeKind::Uretprobe {
+            // The registers have the place that it returned to.
+            if self.cx.target.kernel < UPROBES_KNOW_FUNCTIONS {
+                let kernel = self.cx.target.kernel;
+                let message = format!(
+                    "`func` in a `uretprobe` needs Linux {UPROBES_KNOW_FUNCTIONS}, the target is Linux {kernel}"
+                );
+                self.cx.error(self.probe.span, message);
+            }
+            return self.b.call(Helper::GetFuncIp, &[self.ctx]);
+        }
         if kind.context() == Context::Registers {
             return self.instruction_pointer();
         }
@@ -201,6 +215,9 @@ impl Body<'_, '_> {
             let pid = self.process_id();
             self.b.store(8, to.ptr, to.offset, pid);
             frames = to.at(8);
+        }
+        if stack.limit == 0 {
+            return;
         }
         let buffer = self.address(frames);
         let size = self.b.constant(8 * i64::from(stack.limit));

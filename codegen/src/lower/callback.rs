@@ -218,7 +218,7 @@ impl<'a> Body<'a, '_> {
                     Local::Variable(inner)
                 }
                 Local::Memory(memory) if own && Some(memory.ptr) != scratch => {
-                    self.local(&self.probe.locals[idx].ty)
+                    self.local(&self.probe.locals[idx].ty, true)
                 }
                 Local::Memory(memory) => Local::Memory(self.share_memory(memory, scratch, captures)),
             };

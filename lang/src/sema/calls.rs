@@ -5,7 +5,7 @@ use super::stmts::Body;
 use super::{comptime, infer, operators, places};
 use crate::ast;
 use crate::builtins::{Builtin, Kind};
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Diagnostic, counted, nearest};
 use crate::hir::{self, Clock, ExprKind, MapKind, MapOp};
 use crate::source::Span;
 use crate::ty::{Space, TimestampTy, Ty};
@@ -97,7 +97,7 @@ impl<'a> Body<'_, 'a> {
         if (least..=most).contains(&args.len()) {
             return true;
         }
-        let plural = |n: usize| if n == 1 { "1 argument".to_owned() } else { format!("{n} arguments") };
+        let plural = |n: usize| counted(n as u64, "argument");
         let takes = match (least, most) {
             (least, most) if least == most => plural(least),
             (least, usize::MAX) => format!("at least {}", plural(least)),
