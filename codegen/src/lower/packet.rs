@@ -124,7 +124,8 @@ impl Body<'_, '_> {
 
     fn wanted(&self) -> Wanted {
         let mut wanted = Wanted::default();
-        crate::visit::each_expr(&self.probe.body, &mut |expr| match expr.kind {
+        let body = self.probe.map_or(&[][..], |it| &it.body);
+        crate::visit::each_expr(body, &mut |expr| match expr.kind {
             ExprKind::HasHeader(header) => {
                 wanted.headers.insert(header);
             }

@@ -34,6 +34,9 @@ fn arity(builtin: Builtin) -> (usize, usize) {
 impl<'a> Body<'_, 'a> {
     /// `name(args)`
     pub(super) fn call(&mut self, name: &'a ast::Ident, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if let Some(value) = self.call_function(name, args, span) {
+            return value;
+        }
         match Builtin::from_name(&name.text) {
             Some(builtin) => self.builtin(builtin, args, span),
             None => {
@@ -49,6 +52,9 @@ impl<'a> Body<'_, 'a> {
 
     /// A builtin with the arguments it was given.
     pub(super) fn builtin(&mut self, builtin: Builtin, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if let Some(diagnostic) = self.read_in_function(builtin, span) {
+            return self.fail(diagnostic);
+        }
         let Some(args) = self.arguments(builtin, args, span) else { return self.unknown(span) };
         match builtin.kind() {
             Kind::Value | Kind::Compiler => self.value_builtin(builtin, &args, span),

@@ -20,7 +20,8 @@ const MOST: usize = 1024;
 
 /// A body with targets that it cannot tell apart.
 pub(super) struct Instance<'a> {
-    pub probe: &'a ast::Probe,
+    pub predicate: Option<&'a ast::Expr>,
+    pub body: &'a ast::Block,
     /// Of the attach points.
     pub span: Span,
     pub kind: ProbeKind,
@@ -32,6 +33,23 @@ pub(super) struct Instance<'a> {
     pub signature: Option<Rc<FunctionTy>>,
     /// System call tracepoints carry pointers into user memory.
     pub syscall: bool,
+}
+
+impl<'a> Instance<'a> {
+    /// What a function's body sees: a probe without a context, as `begin` is one.
+    pub fn of_function(function: &'a ast::Function) -> Self {
+        let kind = ProbeKind::Begin;
+        Instance {
+            predicate: None,
+            body: &function.body,
+            span: function.name.span,
+            kind,
+            points: vec![Point { kind, target: Target::None }],
+            record: None,
+            signature: None,
+            syscall: false,
+        }
+    }
 }
 
 /// What a body sees of a target. Targets that look the same share a program.
@@ -85,8 +103,11 @@ fn unsupported(cx: &mut Context, item: &ast::Item) {
     let (span, what) = match item {
         ast::Item::Import(import) => (import.span, "`import`"),
         ast::Item::Macro(function) => (function.name.span, "`macro`"),
-        ast::Item::Function(function) => (function.name.span, "`fn`"),
-        ast::Item::C(_) | ast::Item::Config(_) | ast::Item::MapDecl(_) | ast::Item::Probe(_) => return,
+        ast::Item::C(_)
+        | ast::Item::Config(_)
+        | ast::Item::MapDecl(_)
+        | ast::Item::Function(_)
+        | ast::Item::Probe(_) => return,
     };
     cx.report(Diagnostic::error(span, format!("{what} is not supported yet")));
 }
@@ -118,7 +139,9 @@ fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut
             let (kind, syscall) = (shape.kind, shape.syscall);
             shapes.push(shape);
             let span = probe.points.iter().fold(written.span, |span, it| span.to(it.span));
-            instances.push(Instance { probe, span, kind, points: vec![point], record, signature, syscall });
+            let (predicate, body) = (probe.predicate.as_ref(), &probe.body);
+            let points = vec![point];
+            instances.push(Instance { predicate, body, span, kind, points, record, signature, syscall });
         }
     }
 }

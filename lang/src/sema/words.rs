@@ -176,6 +176,10 @@ impl<'a> Body<'_, 'a> {
 
     /// Reports a word that means nothing, or nothing yet.
     pub(super) fn unknown_word(&mut self, what: &str, word: &str, span: Span) -> hir::Expr {
+        let functions = self.cx.functions.names();
+        if functions.iter().any(|it| *it == word) {
+            return self.fail(uncalled(word, span));
+        }
         if LATER.contains(&word) {
             return self.fail(Diagnostic::error(span, format!("`{word}` is not supported yet")));
         }
@@ -183,7 +187,9 @@ impl<'a> Body<'_, 'a> {
             return self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")));
         }
         let builtins = Builtin::ALL.iter().map(|it| it.name()).filter(|it| *it != "argN");
-        let known = nearest(word, builtins.chain(packets::words()));
+        let others = if what == "function" { functions } else { packets::words().collect::<Vec<_>>() };
+        let known = [builtins.collect::<Vec<_>>(), others].concat();
+        let known = nearest(word, known);
         let near = match known.or_else(|| nearest(word, self.cx.block.names().filter(|it| *it != word))) {
             Some(near) => Some(format!("did you mean `{near}`?")),
             None if self.local(&format!("${word}")).is_some() => Some(format!("did you mean `${word}`?")),
@@ -194,6 +200,9 @@ impl<'a> Body<'_, 'a> {
 
     /// `arg0`, `arg1`, …
     fn arg_n(&mut self, n: u32, span: Span) -> hir::Expr {
+        if let Some(diagnostic) = self.only_in_probes(&format!("arg{n}"), span) {
+            return self.fail(diagnostic);
+        }
         let kind = match self.probe.kind {
             ProbeKind::Kprobe | ProbeKind::Uprobe if n < MOST_ARGS => ExprKind::Register(n),
             ProbeKind::RawTracepoint if n < MOST_ARGS => ExprKind::Argument(n),
@@ -234,6 +243,9 @@ impl<'a> Body<'_, 'a> {
 
     /// `args.name`
     pub(super) fn arg_field(&mut self, args: Span, name: &'a ast::Ident, span: Span) -> hir::Expr {
+        if let Some(diagnostic) = self.only_in_probes("args", args) {
+            return self.fail(diagnostic);
+        }
         match self.probe.kind.context() {
             Receives::TracepointRecord => {
                 let record = self.record_place(args);
@@ -415,6 +427,11 @@ impl<'a> Body<'_, 'a> {
             _ => None,
         }
     }
+}
+
+/// A function's name without a call of it.
+fn uncalled(name: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(span, format!("`{name}` is a function")).hint(format!("call it: `{name}(…)`"))
 }
 
 /// The number of `arg0`, `arg1`, …

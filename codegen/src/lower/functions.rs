@@ -1,0 +1,271 @@
+//! Functions of the script as subprograms.
+//!
+//! A subprogram takes its first four scalars in registers, and behind them the address of its
+//! *frame*, a part of the caller's scratch memory:
+//!
+//! | offset | what | when |
+//! | --- | --- | --- |
+//! | 0 | a word that is 1 once the program is to end | it may come upon an `exit()` |
+//! | … | the result | it is no scalar |
+//! | … | parameters | no scalars, or behind the fourth |
+//! | … | the function's own scratch memory | it needs some |
+//!
+//! Frames so lie behind one another as on a stack, in the memory of whichever program runs: programs
+//! that interrupt one another may be in one function at a time. A function that needs none of this
+//! takes no frame.
+
+use super::memory::Memory;
+use super::{Body, Builder, Context, Local, packet};
+use crate::ir::{self, Cond, Func, Op, Region, Type, Value};
+use crate::visit;
+use lang::hir::{self, Expr, FunctionId, StmtKind};
+use lang::ty::Ty;
+
+/// Parameters in registers. eBPF has five; the last one is for the frame.
+const MOST_IN_REGISTERS: usize = 4;
+
+/// A function that was lowered.
+#[derive(Clone)]
+pub struct Subprogram {
+    func: Func,
+    layout: Layout,
+    /// Bytes of its frame with everything in it; 0 when it takes none.
+    frame: u32,
+}
+
+/// What callers put where.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Whether the frame begins with the word that tells the end of the program.
+    may_end: bool,
+    /// Where the result is, unless it is a scalar or none.
+    result: Option<u32>,
+    params: Vec<Passing>,
+    /// Bytes of all this.
+    size: u32,
+}
+
+/// Where a parameter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    /// In the next register.
+    Register,
+    /// At an offset of the frame; scalars take 8 bytes.
+    Frame(u32),
+}
+
+impl Layout {
+    fn of(cx: &Context, function: &hir::Function) -> Layout {
+        let mut size = 0;
+        let mut take = |bytes: u32| {
+            size += bytes.next_multiple_of(8);
+            size - bytes.next_multiple_of(8)
+        };
+        let may_end = may_end(cx.program, function);
+        if may_end {
+            take(8);
+        }
+        let result = &function.result;
+        let in_memory = !result.is_scalar() && *result != Ty::Void;
+        let result = in_memory.then(|| take(cx.size_of(result)));
+        let mut in_registers = 0;
+        let mut pass = |param: &hir::Local| {
+            if !param.ty.is_scalar() {
+                return Passing::Frame(take(cx.size_of(&param.ty)));
+            }
+            in_registers += 1;
+            if in_registers <= MOST_IN_REGISTERS { Passing::Register } else { Passing::Frame(take(8)) }
+        };
+        let params = function.params().iter().map(&mut pass).collect();
+        Layout { may_end, result, params, size }
+    }
+
+    fn n_registers(&self) -> usize {
+        self.params.iter().filter(|it| **it == Passing::Register).count()
+    }
+}
+
+/// Whether the function, or one that it calls, has an `exit()`.
+fn may_end(program: &hir::Program, function: &hir::Function) -> bool {
+    let mut found = false;
+    for body in visit::reached(program, &function.body) {
+        visit::each_stmt(body, &mut |it| found |= matches!(it.kind, StmtKind::End), &mut |_| {});
+    }
+    found
+}
+
+impl Context<'_> {
+    /// The subprogram of a function, made when it is first called.
+    fn subprogram(&mut self, id: FunctionId) -> Subprogram {
+        if let Some(known) = self.called.get(&id) {
+            return known.clone();
+        }
+        let function = &self.program.functions[id.0 as usize];
+        let layout = Layout::of(self, function);
+        let (lowered, frame) = Body::lower_function(self, function, layout.clone());
+        self.refuse_function(&lowered);
+        let subprogram = Subprogram { func: self.add_subprogram(lowered), layout, frame };
+        self.called.insert(id, subprogram.clone());
+        subprogram
+    }
+}
+
+impl<'a, 'c> Body<'a, 'c> {
+    /// Lowers a function; also gives the bytes of its frame.
+    fn lower_function(
+        cx: &'c mut Context<'a>,
+        function: &'a hir::Function,
+        layout: Layout,
+    ) -> (ir::Function, u32) {
+        let n_registers = layout.n_registers();
+        let mut types = vec![Type::I64; n_registers];
+        types.push(Type::Ptr(Region::MapValue));
+        let b = Builder::new(format!("fn_{}", function.name), None, types, function.span);
+        let frame = b.params()[n_registers];
+        let mut body = Body {
+            cx,
+            probe: None,
+            declared: &function.locals,
+            b,
+            // Nothing in a function asks for the context.
+            ctx: frame,
+            scratch: Some(frame),
+            scratch_base: 0,
+            scratch_used: layout.size,
+            scratch_peak: layout.size,
+            locals: Vec::new(),
+            loops: Vec::new(),
+            packet: packet::Packet::default(),
+            layout: None,
+        };
+        let start = body.b.block();
+        body.b.start_unsealed(start);
+        body.receive(&layout, function);
+        body.layout = Some(layout);
+        body.stmts(&function.body);
+        body.return_default();
+        body.b.set_span(function.span);
+        body.enter(start);
+        let mut lowered = body.b.finish();
+        if body.scratch_peak == 0 {
+            lowered.params.pop();
+            lowered.blocks[0].params.pop();
+        }
+        (lowered, body.scratch_peak)
+    }
+
+    /// Makes the parameters variables, and the others that the function has.
+    fn receive(&mut self, layout: &Layout, function: &hir::Function) {
+        let frame = self.ctx;
+        let mut registers = self.b.params().to_vec().into_iter();
+        for (param, passing) in function.params().iter().zip(&layout.params) {
+            let local = match *passing {
+                Passing::Frame(offset) if !param.ty.is_scalar() => {
+                    Local::Memory(Memory { ptr: frame, offset: offset as i32, align: 8 })
+                }
+                passing => {
+                    let value = match (passing, registers.next()) {
+                        (Passing::Register, Some(register)) => register,
+                        (Passing::Frame(offset), _) => self.b.load(8, false, frame, offset as i32),
+                        (Passing::Register, None) => unreachable!("each has a register"),
+                    };
+                    let variable = self.b.variable(Type::I64);
+                    self.b.write(variable, value);
+                    Local::Variable(variable)
+                }
+            };
+            self.locals.push(local);
+        }
+        for it in &function.locals[function.n_params..] {
+            let local = self.local(&it.ty);
+            self.locals.push(local);
+        }
+    }
+
+    /// Calls a function whose result is a scalar or nothing.
+    pub fn call(&mut self, id: FunctionId, args: &[Expr]) -> Value {
+        let frame = self.scratch_used;
+        let (value, _) = self.call_with_frame(id, args);
+        self.scratch_used = frame;
+        value
+    }
+
+    /// Calls a function whose result is in memory: there until the end of the statement.
+    pub fn call_for_place(&mut self, id: FunctionId, args: &[Expr]) -> Memory {
+        let offset = self.cx.subprogram(id).layout.result.unwrap_or(0);
+        let (_, frame) = self.call_with_frame(id, args);
+        frame.at(offset)
+    }
+
+    fn call_with_frame(&mut self, id: FunctionId, args: &[Expr]) -> (Value, Memory) {
+        let Subprogram { func, layout, frame: size } = self.cx.subprogram(id);
+        let frame = self.frame(size);
+        if layout.may_end {
+            let zero = self.b.constant(0);
+            self.b.store(8, frame.ptr, frame.offset, zero);
+        }
+        let mut passed = Vec::new();
+        for (arg, passing) in args.iter().zip(&layout.params) {
+            match *passing {
+                Passing::Register => passed.push(self.number(arg)),
+                Passing::Frame(offset) if arg.ty.is_scalar() => {
+                    let value = self.number(arg);
+                    let to = frame.at(offset);
+                    self.b.store(8, to.ptr, to.offset, value);
+                }
+                Passing::Frame(offset) => self.lower_into(arg, frame.at(offset)),
+            }
+        }
+        if size > 0 {
+            passed.push(self.address(frame));
+        }
+        let value = self.b.op(Op::CallFunc(func, passed));
+        if layout.may_end {
+            self.pass_end_on(frame);
+        }
+        (value, frame)
+    }
+
+    /// Memory for a callee's frame; nowhere when it takes none.
+    fn frame(&mut self, size: u32) -> Memory {
+        if size == 0 {
+            return Memory { ptr: self.ctx, offset: 0, align: 8 };
+        }
+        let frame = self.scratch(self.scratch_used);
+        self.scratch_used += size;
+        self.scratch_peak = self.scratch_peak.max(self.scratch_used);
+        frame
+    }
+
+    /// Ends this function too when the callee ended the program.
+    fn pass_end_on(&mut self, frame: Memory) {
+        let ended = self.b.load(8, false, frame.ptr, frame.offset);
+        let zero = self.b.constant(0);
+        let (end, go_on) = (self.b.block(), self.b.block());
+        self.b.branch(Cond::Ne, ended, zero, end, go_on);
+        self.b.start(end);
+        self.end_program();
+        self.b.start(go_on);
+    }
+
+    /// Ends the program, from wherever it is.
+    pub fn end_program(&mut self) {
+        if self.layout.as_ref().is_some_and(|it| it.may_end) {
+            let one = self.b.constant(1);
+            self.b.store(8, self.ctx, 0, one);
+        }
+        self.return_default();
+    }
+
+    /// Leaves the function with its result.
+    pub fn return_value(&mut self, value: &Expr) {
+        let result = match self.layout.as_ref().and_then(|it| it.result) {
+            None => self.number(value),
+            Some(offset) => {
+                self.lower_into(value, Memory { ptr: self.ctx, offset: offset as i32, align: 8 });
+                self.b.constant(0)
+            }
+        };
+        self.b.ret(result);
+    }
+}
