@@ -3,22 +3,23 @@
 //! A function's types are written, so calls need not wait for its body. Only whose memory a written
 //! pointer points into is open: the first call, or the first `return`, decides.
 
+mod graph;
+
+pub(super) use graph::check_calls;
+
 use super::Context;
 use super::infer::{self, Admitted, Known, Slot};
 use super::literals::int_value;
 use super::probes::Instance;
 use super::stmts::Body;
+use super::types::is_type_name;
 use crate::ast;
 use crate::builtins::{Builtin, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, FunctionId, StmtKind};
 use crate::source::Span;
 use crate::ty::Ty;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Most functions that call one another in a row. The kernel gives a program eight frames, and the
-/// probe has the first one.
-const MOST_NESTED: usize = 7;
+use std::collections::BTreeMap;
 
 /// The functions of a script.
 #[derive(Default)]
@@ -113,8 +114,12 @@ fn taken(cx: &Context, name: &ast::Ident) -> Option<Diagnostic> {
         let diagnostic = Diagnostic::error(name.span, format!("there is a function `{text}` already"));
         return Some(diagnostic.label(cx.functions.all[other].item.name.span, "declared here"));
     }
-    let builtin = Builtin::from_name(text)?;
-    let what = if builtin.kind() == Kind::Aggregation { "an aggregation" } else { "a builtin" };
+    let what = match Builtin::from_name(text) {
+        Some(it) if it.kind() == Kind::Aggregation => "an aggregation",
+        Some(_) => "a builtin",
+        None if is_type_name(text) => "a type",
+        None => return None,
+    };
     Some(Diagnostic::error(name.span, format!("`{text}` is {what}")).hint("give the function another name"))
 }
 
@@ -340,148 +345,6 @@ impl<'a> Body<'_, 'a> {
                 self.only_in_probes(builtin.name(), span)
             }
             _ => None,
-        }
-    }
-}
-
-/// Looks at the finished calls: for circles, for too many in a row, and for functions that do what the
-/// probes that call them cannot.
-pub(super) fn check_calls<'a>(cx: &mut Context<'a>, probes: &[Instance<'a>]) {
-    let graph = Graph::new(&cx.functions, probes.len());
-    let circles = graph.circles();
-    circles.iter().for_each(|it| cx.report(recursion(&cx.functions, &graph, it)));
-    if circles.is_empty()
-        && let Some(chain) = graph.longest_chain().filter(|it| it.len() > MOST_NESTED)
-    {
-        cx.report(too_deep(&cx.functions, &chain));
-    }
-    for (idx, probe) in probes.iter().enumerate() {
-        refuse_unavailable(cx, &graph, idx, probe);
-    }
-}
-
-/// Who calls whom.
-struct Graph {
-    /// For each function those that it calls, and where first.
-    callees: Vec<BTreeMap<usize, Span>>,
-    /// The same for each probe.
-    roots: Vec<BTreeMap<usize, Span>>,
-}
-
-impl Graph {
-    fn new(functions: &Functions, n_probes: usize) -> Self {
-        let mut roots = vec![BTreeMap::new(); n_probes];
-        let mut callees = vec![BTreeMap::new(); functions.all.len()];
-        for (&(body, callee), &span) in &functions.calls {
-            let from = match body.checked_sub(n_probes) {
-                Some(function) => &mut callees[function],
-                None => &mut roots[body],
-            };
-            from.insert(callee, span);
-        }
-        Graph { callees, roots }
-    }
-
-    /// The shortest way from each function back to itself, each circle once: by its first function.
-    fn circles(&self) -> Vec<Vec<usize>> {
-        let mut circles: Vec<Vec<usize>> = Vec::new();
-        for start in 0..self.callees.len() {
-            if circles.iter().any(|it| it.contains(&start)) {
-                continue;
-            }
-            circles.extend(self.way_back(start));
-        }
-        circles
-    }
-
-    fn way_back(&self, start: usize) -> Option<Vec<usize>> {
-        let mut ways = vec![vec![start]];
-        let mut seen = BTreeSet::new();
-        let mut next = 0;
-        while let Some(way) = ways.get(next).cloned() {
-            let last = way[way.len() - 1];
-            if self.callees[last].contains_key(&start) {
-                return Some(way);
-            }
-            for &callee in self.callees[last].keys().filter(|it| seen.insert(**it)) {
-                ways.push([way.as_slice(), &[callee]].concat());
-            }
-            next += 1;
-        }
-        None
-    }
-
-    /// The longest row of functions that call one another; there are no circles.
-    fn longest_chain(&self) -> Option<Vec<usize>> {
-        // Rows of one more call each; a row that is already too long need not grow.
-        let mut chains: Vec<Vec<usize>> = (0..self.callees.len()).map(|it| vec![it]).collect();
-        loop {
-            let longer = |chain: &Vec<usize>| {
-                let last = chain[chain.len() - 1];
-                self.callees[last].keys().map(|&it| [chain.as_slice(), &[it]].concat()).collect::<Vec<_>>()
-            };
-            let mut ends = BTreeSet::new();
-            let next: Vec<_> =
-                chains.iter().flat_map(longer).filter(|it| ends.insert(it[it.len() - 1])).collect();
-            let done = next.is_empty() || chains.first().is_some_and(|it| it.len() > MOST_NESTED);
-            if done {
-                return chains.into_iter().next();
-            }
-            chains = next;
-        }
-    }
-
-    /// The functions that run when a probe does, each with the call in the probe that leads there.
-    fn reached(&self, probe: usize) -> BTreeMap<usize, Span> {
-        let mut reached = self.roots[probe].clone();
-        let mut open: Vec<(usize, Span)> = reached.iter().map(|(&it, &span)| (it, span)).collect();
-        while let Some((function, span)) = open.pop() {
-            for &callee in self.callees[function].keys() {
-                if reached.insert(callee, span).is_none() {
-                    open.push((callee, span));
-                }
-            }
-        }
-        reached
-    }
-}
-
-fn recursion(functions: &Functions, graph: &Graph, circle: &[usize]) -> Diagnostic {
-    let name = |it: usize| functions.name(it);
-    let first = circle[0];
-    let next = |idx: usize| circle.get(idx + 1).copied().unwrap_or(first);
-    let message = match circle {
-        [_] => format!("`{}` calls itself", name(first)),
-        _ => {
-            let names = circle.iter().chain([&first]).map(|&it| name(it)).collect::<Vec<_>>();
-            format!("`{}` calls itself: {}", name(first), names.join(" → "))
-        }
-    };
-    let mut diagnostic = Diagnostic::error(graph.callees[first][&next(0)], message);
-    for (idx, &function) in circle.iter().enumerate().skip(1) {
-        let label = format!("`{}` calls `{}`", name(function), name(next(idx)));
-        diagnostic = diagnostic.label(graph.callees[function][&next(idx)], label);
-    }
-    diagnostic.hint("the kernel has no room for recursion; a loop does the same")
-}
-
-fn too_deep(functions: &Functions, chain: &[usize]) -> Diagnostic {
-    let names: Vec<_> = chain.iter().map(|&it| functions.name(it)).collect();
-    let message = format!("functions call one another more than {MOST_NESTED} deep: {}", names.join(" → "));
-    let span = functions.all[chain[0]].item.name.span;
-    Diagnostic::error(span, message).hint("the kernel gives a program 8 frames, and the probe has the first")
-}
-
-/// Refuses builtins of functions that this probe's kind lacks.
-fn refuse_unavailable<'a>(cx: &mut Context<'a>, graph: &Graph, idx: usize, probe: &Instance<'a>) {
-    for (function, call) in graph.reached(idx) {
-        let reads: Vec<_> =
-            cx.functions.builtins.range((function, Builtin::ALL[0])..).map(|(&key, &span)| (key, span)).collect();
-        for ((_, builtin), span) in reads.into_iter().take_while(|it| it.0.0 == function) {
-            let body = Body::new(cx, idx, probe, None);
-            if let Some(diagnostic) = body.unavailable(builtin, span) {
-                cx.report(diagnostic.label(call, "called from here"));
-            }
         }
     }
 }
