@@ -90,13 +90,15 @@ fn too_much(functions: &[Function], need: &Need) -> Diagnostic {
     let message = format!("the program needs {} bytes of stack, eBPF has {LIMIT}", need.bytes);
     let diagnostic = Diagnostic::error(functions[need.chain[0]].span, message).hint(hint);
     need.chain.iter().skip(1).fold(diagnostic, |diagnostic, &it| {
-        diagnostic.label(functions[it].span, format!("called from there, {} bytes of it", functions[it].stack))
+        diagnostic.label(functions[it].span, format!("this function takes {} of them", functions[it].stack))
     })
 }
 
 fn too_deep(functions: &[Function], chain: &[usize]) -> Diagnostic {
-    let message = format!("calls are {} deep here, eBPF allows {MOST_FRAMES} with the probe", chain.len());
+    let message = format!("{} functions are in one another, eBPF allows {MOST_FRAMES} with the probe", chain.len());
     let diagnostic = Diagnostic::error(functions[chain[0]].span, message)
         .hint("reports of failures and loops over maps are calls too");
-    chain.iter().skip(1).fold(diagnostic, |diagnostic, &it| diagnostic.label(functions[it].span, "then this"))
+    chain.iter().skip(1).fold(diagnostic, |diagnostic, &it| {
+        diagnostic.label(functions[it].span, "it calls this function")
+    })
 }

@@ -1,5 +1,5 @@
 //! Calls that become the callee's code: those of small functions, and those of functions with one
-//! call in all. What is called no more afterwards is dropped.
+//! call in all, unless they are cold. What is called no more afterwards is dropped.
 
 use crate::ir::{Block, BlockData, Edge, Func, Function, InstData, InstId, Module, Op, Terminator, Value};
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ fn inline_into(module: &mut Module, idx: usize, n_calls: &HashMap<Func, usize>) 
         let function = &module.functions[idx];
         let wanted = |func: Func| {
             let callee = &module.functions[func.index()];
-            func.index() != idx && (n_calls.get(&func) == Some(&1) || weight(callee) <= SMALL)
+            func.index() != idx && !callee.cold && (n_calls.get(&func) == Some(&1) || weight(callee) <= SMALL)
         };
         let call = function.blocks[block].insts.iter().position(
             |it| matches!(function.inst(*it).op, Op::CallFunc(func, _) if wanted(func)),

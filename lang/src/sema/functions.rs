@@ -138,8 +138,10 @@ fn body(cx: &mut Context, rank: usize, function: usize) -> hir::Function {
     for (param, ty) in item.params.iter().zip(types) {
         body.declare(&param.name.text, param.name.span, None);
         // A round may have told more of it than was known in the one before.
-        let slot = Slot::declared(ty, param.name.span);
-        body.cx.variables.insert((rank, param.name.span), slot);
+        if ty != Ty::Error {
+            let slot = Slot::declared(ty, param.name.span);
+            body.cx.variables.insert((rank, param.name.span), slot);
+        }
     }
     let out = body.block(&item.body);
     let locals = body.finish_locals();
