@@ -32,6 +32,8 @@ mod strings;
 #[cfg(test)]
 mod tests;
 
+pub use functions::{FRAME, register_names, symbol};
+
 use crate::failure::Failure;
 use crate::helpers::Helper;
 use crate::ir::flow::Flow;

@@ -24,7 +24,8 @@ struct Need {
 
 /// Finds what needs more than there is.
 pub fn check(functions: &[Function]) -> Vec<Diagnostic> {
-    let mut chains = Chains { functions, needs: vec![None; functions.len()], depths: vec![None; functions.len()] };
+    let mut chains =
+        Chains { functions, needs: vec![None; functions.len()], depths: vec![None; functions.len()] };
     let mut diagnostics = Vec::new();
     for (idx, function) in functions.iter().enumerate() {
         let need = chains.need(idx);
@@ -95,10 +96,12 @@ fn too_much(functions: &[Function], need: &Need) -> Diagnostic {
 }
 
 fn too_deep(functions: &[Function], chain: &[usize]) -> Diagnostic {
-    let message = format!("{} functions are in one another, eBPF allows {MOST_FRAMES} with the probe", chain.len());
+    let message =
+        format!("{} functions are in one another, eBPF allows {MOST_FRAMES} with the probe", chain.len());
     let diagnostic = Diagnostic::error(functions[chain[0]].span, message)
         .hint("reports of failures and loops over maps are calls too");
-    chain.iter().skip(1).fold(diagnostic, |diagnostic, &it| {
-        diagnostic.label(functions[it].span, "it calls this function")
-    })
+    chain
+        .iter()
+        .skip(1)
+        .fold(diagnostic, |diagnostic, &it| diagnostic.label(functions[it].span, "it calls this function"))
 }

@@ -24,6 +24,21 @@ use lang::ty::Ty;
 /// Parameters in registers. eBPF has five; the last one is for the frame.
 const MOST_IN_REGISTERS: usize = 4;
 
+/// What the frame is called where names are shown.
+pub const FRAME: &str = "frame";
+
+/// The symbol of a function of the script.
+pub fn symbol(function: &hir::Function) -> String {
+    format!("fn_{}", function.name)
+}
+
+/// What a function's registers hold: parameters, and behind them the frame if it takes one.
+pub fn register_names(function: &hir::Function) -> Vec<String> {
+    let scalars = function.params().iter().filter(|it| it.ty.is_scalar()).take(MOST_IN_REGISTERS);
+    let names = scalars.map(|it| it.name.trim_start_matches('$').to_owned());
+    names.chain([FRAME.to_owned()]).collect()
+}
+
 /// A function that was lowered.
 #[derive(Clone)]
 pub struct Subprogram {
@@ -120,7 +135,7 @@ impl<'a, 'c> Body<'a, 'c> {
         let n_registers = layout.n_registers();
         let mut types = vec![Type::I64; n_registers];
         types.push(Type::Ptr(Region::MapValue));
-        let b = Builder::new(format!("fn_{}", function.name), None, types, function.span);
+        let b = Builder::new(symbol(function), None, types, function.span);
         let frame = b.params()[n_registers];
         let mut body = Body {
             cx,

@@ -47,12 +47,15 @@ fn inline_into(module: &mut Module, idx: usize, n_calls: &HashMap<Func, usize>) 
             let callee = &module.functions[func.index()];
             func.index() != idx && !callee.cold && (n_calls.get(&func) == Some(&1) || weight(callee) <= SMALL)
         };
-        let call = function.blocks[block].insts.iter().position(
-            |it| matches!(function.inst(*it).op, Op::CallFunc(func, _) if wanted(func)),
-        );
+        let call = function.blocks[block]
+            .insts
+            .iter()
+            .position(|it| matches!(function.inst(*it).op, Op::CallFunc(func, _) if wanted(func)));
         if let Some(at) = call {
             let inst = function.blocks[block].insts[at];
-            let Op::CallFunc(func, args) = function.inst(inst).op.clone() else { unreachable!("it is a call") };
+            let Op::CallFunc(func, args) = function.inst(inst).op.clone() else {
+                unreachable!("it is a call")
+            };
             let callee = module.functions[func.index()].clone();
             splice(&mut module.functions[idx], Block(block as u32), at, &callee, &args);
             changed = true;

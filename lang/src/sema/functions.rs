@@ -149,7 +149,14 @@ fn body(cx: &mut Context, rank: usize, function: usize) -> hir::Function {
     if result != Ty::Void && !leaves(&out) {
         cx.report(lacks_return(item, &cx.name_of(&result)));
     }
-    hir::Function { name: item.name.text.clone(), span, n_params: item.params.len(), locals, result, body: out }
+    hir::Function {
+        name: item.name.text.clone(),
+        span,
+        n_params: item.params.len(),
+        locals,
+        result,
+        body: out,
+    }
 }
 
 /// Whether every way through the statements ends in one that leaves the function.
@@ -311,9 +318,8 @@ impl<'a> Body<'_, 'a> {
             }
             (Some(value), Ty::Void) => {
                 let hint = format!("write its type behind the parameters, for example `fn {name}(…): int64`");
-                self.cx.report(
-                    Diagnostic::error(value.span, format!("`{name}` returns no value")).hint(hint),
-                );
+                self.cx
+                    .report(Diagnostic::error(value.span, format!("`{name}` returns no value")).hint(hint));
                 Some(StmtKind::Return)
             }
             (Some(value), _) => Some(StmtKind::ReturnValue(self.hand_over(function, Part::Result, value))),

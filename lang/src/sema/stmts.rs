@@ -54,7 +54,12 @@ pub(super) fn probe<'a>(cx: &mut Context<'a>, idx: usize, probe: &Instance<'a>) 
 
 impl<'c, 'a> Body<'c, 'a> {
     /// Before anything was seen of a probe's or a function's body.
-    pub fn new(cx: &'c mut Context<'a>, idx: usize, probe: &'c Instance<'a>, function: Option<usize>) -> Self {
+    pub fn new(
+        cx: &'c mut Context<'a>,
+        idx: usize,
+        probe: &'c Instance<'a>,
+        function: Option<usize>,
+    ) -> Self {
         Body { cx, idx, probe, scopes: Scopes::default(), function, loops: Vec::new() }
     }
 }

@@ -143,8 +143,12 @@ fn too_deep(functions: &Functions, chain: &[usize]) -> Diagnostic {
 /// Refuses builtins of functions that this probe's kind lacks.
 fn refuse_unavailable<'a>(cx: &mut Context<'a>, graph: &Graph, idx: usize, probe: &Instance<'a>) {
     for (function, call) in graph.reached(idx) {
-        let reads: Vec<_> =
-            cx.functions.builtins.range((function, Builtin::ALL[0])..).map(|(&key, &span)| (key, span)).collect();
+        let reads: Vec<_> = cx
+            .functions
+            .builtins
+            .range((function, Builtin::ALL[0])..)
+            .map(|(&key, &span)| (key, span))
+            .collect();
         for ((_, builtin), span) in reads.into_iter().take_while(|it| it.0.0 == function) {
             let body = Body::new(cx, idx, probe, None);
             if let Some(diagnostic) = body.unavailable(builtin, span) {

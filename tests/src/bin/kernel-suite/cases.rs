@@ -3,6 +3,7 @@
 mod commandline;
 mod documents;
 mod errors;
+mod functions;
 mod language;
 mod lifecycle;
 mod losses;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
         language::CASES,
+        functions::CASES,
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,
