@@ -25,6 +25,7 @@ mod probes;
 mod scopes;
 mod stacks;
 mod stmts;
+mod tables;
 mod types;
 mod uses;
 mod words;

@@ -3,6 +3,7 @@
 mod commandline;
 mod documents;
 mod errors;
+mod events;
 mod functions;
 mod language;
 mod lifecycle;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Case> {
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,
+        events::CASES,
         network::CASES,
         objects::CASES,
         repl::CASES,
