@@ -6,11 +6,13 @@ use super::{Context, Functions};
 use crate::builtins::Builtin;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Most functions that call one another in a row. The kernel gives a program eight frames, and the
 /// probe has the first one.
 const MOST_NESTED: usize = 7;
+/// Most functions of a circle that a message names.
+const MOST_SHOWN: usize = 8;
 
 /// Looks at the finished calls: for circles, for too many in a row, and for functions that do what the
 /// probes that call them cannot.
@@ -50,31 +52,56 @@ impl Graph {
         Graph { callees, roots }
     }
 
-    /// The shortest way from each function back to itself, each circle once: by its first function.
+    /// The shortest way from a function back to itself, for each circle by its first function.
     fn circles(&self) -> Vec<Vec<usize>> {
-        let mut circles: Vec<Vec<usize>> = Vec::new();
-        for start in 0..self.callees.len() {
-            if circles.iter().any(|it| it.contains(&start)) {
-                continue;
+        let mut told = BTreeSet::new();
+        let mut circles = Vec::new();
+        for start in self.entangled() {
+            if !told.contains(&start)
+                && let Some(circle) = self.way_back(start)
+            {
+                told.extend(circle.iter().copied());
+                circles.push(circle);
             }
-            circles.extend(self.way_back(start));
         }
         circles
     }
 
+    /// The functions that are in circles, or between two: those left when what calls none of the
+    /// others is taken away, again and again.
+    fn entangled(&self) -> Vec<usize> {
+        let mut callers = vec![Vec::new(); self.callees.len()];
+        for (caller, callees) in self.callees.iter().enumerate() {
+            callees.keys().for_each(|&it| callers[it].push(caller));
+        }
+        let mut n_callees: Vec<usize> = self.callees.iter().map(BTreeMap::len).collect();
+        let mut open: Vec<usize> = (0..n_callees.len()).filter(|&it| n_callees[it] == 0).collect();
+        while let Some(function) = open.pop() {
+            for &caller in &callers[function] {
+                n_callees[caller] -= 1;
+                if n_callees[caller] == 0 {
+                    open.push(caller);
+                }
+            }
+        }
+        (0..n_callees.len()).filter(|&it| n_callees[it] > 0).collect()
+    }
+
     fn way_back(&self, start: usize) -> Option<Vec<usize>> {
-        let mut ways = vec![vec![start]];
-        let mut seen = BTreeSet::new();
-        let mut next = 0;
-        while let Some(way) = ways.get(next).cloned() {
-            let last = way[way.len() - 1];
-            if self.callees[last].contains_key(&start) {
+        let mut callers: Vec<Option<usize>> = vec![None; self.callees.len()];
+        let mut open = VecDeque::from([start]);
+        while let Some(function) = open.pop_front() {
+            if self.callees[function].contains_key(&start) {
+                let mut way: Vec<usize> = std::iter::successors(Some(function), |&it| callers[it]).collect();
+                way.reverse();
                 return Some(way);
             }
-            for &callee in self.callees[last].keys().filter(|it| seen.insert(**it)) {
-                ways.push([way.as_slice(), &[callee]].concat());
+            for &callee in self.callees[function].keys() {
+                if callee != start && callers[callee].is_none() {
+                    callers[callee] = Some(function);
+                    open.push_back(callee);
+                }
             }
-            next += 1;
         }
         None
     }
@@ -121,12 +148,13 @@ fn recursion(functions: &Functions, graph: &Graph, circle: &[usize]) -> Diagnost
     let message = match circle {
         [_] => format!("`{}` calls itself", name(first)),
         _ => {
-            let names = circle.iter().chain([&first]).map(|&it| name(it)).collect::<Vec<_>>();
-            format!("`{}` calls itself: {}", name(first), names.join(" → "))
+            let more = if circle.len() > MOST_SHOWN { " → …" } else { "" };
+            let names: Vec<_> = circle.iter().take(MOST_SHOWN).map(|&it| name(it)).collect();
+            format!("`{0}` calls itself: {1}{more} → {0}", name(first), names.join(" → "))
         }
     };
     let mut diagnostic = Diagnostic::error(graph.callees[first][&next(0)], message);
-    for (idx, &function) in circle.iter().enumerate().skip(1) {
+    for (idx, &function) in circle.iter().enumerate().take(MOST_SHOWN).skip(1) {
         let label = format!("`{}` calls `{}`", name(function), name(next(idx)));
         diagnostic = diagnostic.label(graph.callees[function][&next(idx)], label);
     }
