@@ -176,8 +176,8 @@ impl<'a> Body<'_, 'a> {
 
     /// Reports a word that means nothing, or nothing yet.
     pub(super) fn unknown_word(&mut self, what: &str, word: &str, span: Span) -> hir::Expr {
-        let functions = self.cx.functions.names();
-        if functions.iter().any(|it| *it == word) {
+        let functions: Vec<&str> = self.cx.functions.names();
+        if functions.contains(&word) {
             return self.fail(uncalled(word, span));
         }
         if LATER.contains(&word) {
