@@ -21,7 +21,7 @@ pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     if args.list {
         return crate::list::list_or_script(args);
     }
-    let script = Script::read(&args.script)?;
+    let mut script = Script::read(&args.script)?;
     privileges::check()?;
     let host = LinuxHost::new().with_folders(script.folders(&args.script));
     let program = script.analyze(&options(&args.script, &script, args.session.pid), &host)?;

@@ -52,10 +52,11 @@ impl<'a> Body<'_, 'a> {
             }
             ExprKind::If(condition, then, otherwise) => {
                 let condition = self.condition(condition);
-                let (then, otherwise) = (self.value_block(then), self.value_block(otherwise));
+                let (then, otherwise) =
+                    (self.value_block(then, then.span), self.value_block(otherwise, otherwise.span));
                 self.choose(condition, then, otherwise, span)
             }
-            ExprKind::Block(block) => self.value_block(block),
+            ExprKind::Block(block) => self.value_block(block, span),
             ExprKind::Cast(ty, operand) => self.cast(ty, operand, span),
             ExprKind::Field { base, name, .. } => self.field(base, name, span),
             ExprKind::TupleIndex(base, idx) => self.tuple_index(base, *idx, span),
@@ -172,7 +173,7 @@ impl<'a> Body<'_, 'a> {
         self.choose(condition, then, otherwise, span)
     }
 
-    fn choose(
+    pub(super) fn choose(
         &mut self,
         condition: hir::Expr,
         then: hir::Expr,

@@ -70,22 +70,18 @@ pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<I
     let mut instances = Vec::new();
     let (mut n_probes, mut n_points) = (0, 0);
     for item in &script.items {
-        match item {
-            ast::Item::Probe(probe) => {
-                n_probes += 1;
-                n_points += probe.points.len();
-                if n_points > MOST {
-                    cx.report(Diagnostic::error(probe.span, format!("more than {MOST} attach points")));
-                    return Vec::new();
-                }
-                expand_probe(cx, probe, &mut instances);
-                if instances.len() > MOST {
-                    let message = format!("more than {MOST} programs, one for each type of the arguments");
-                    cx.report(Diagnostic::error(probe.span, message));
-                    return Vec::new();
-                }
-            }
-            other => unsupported(cx, other),
+        let ast::Item::Probe(probe) = item else { continue };
+        n_probes += 1;
+        n_points += probe.points.len();
+        if n_points > MOST {
+            cx.report(Diagnostic::error(probe.span, format!("more than {MOST} attach points")));
+            return Vec::new();
+        }
+        expand_probe(cx, probe, &mut instances);
+        if instances.len() > MOST {
+            let message = format!("more than {MOST} programs, one for each type of the arguments");
+            cx.report(Diagnostic::error(probe.span, message));
+            return Vec::new();
         }
     }
     if n_probes == 0 && cx.diagnostics.is_empty() {
@@ -97,19 +93,6 @@ pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<I
         cx.report(Diagnostic::error(Span::default(), "no probe of the script exists on this machine"));
     }
     instances
-}
-
-fn unsupported(cx: &mut Context, item: &ast::Item) {
-    let (span, what) = match item {
-        ast::Item::Import(import) => (import.span, "`import`"),
-        ast::Item::Macro(function) => (function.name.span, "`macro`"),
-        ast::Item::C(_)
-        | ast::Item::Config(_)
-        | ast::Item::MapDecl(_)
-        | ast::Item::Function(_)
-        | ast::Item::Probe(_) => return,
-    };
-    cx.report(Diagnostic::error(span, format!("{what} is not supported yet")));
 }
 
 fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut Vec<Instance<'a>>) {

@@ -7,6 +7,7 @@ use crate::ast;
 use crate::builtins::Builtin;
 use crate::c;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::expand::library;
 use crate::hir::{self, ExprKind};
 use crate::host::{FunctionTy, TypeKind};
 use crate::probes::{Context as Receives, ProbeKind};
@@ -35,9 +36,7 @@ const LATER: &[&str] = &[
     "fail",
     "find",
     "getopt",
-    "has_cpid",
     "is_array",
-    "is_err",
     "is_integer",
     "is_literal",
     "is_ptr",
@@ -46,17 +45,13 @@ const LATER: &[&str] = &[
     "jiffies",
     "kfunc_allowed",
     "kfunc_exist",
-    "leader_comm",
-    "leader_tid",
     "macaddr",
     "memcmp",
     "ncpus",
     "numaid",
     "override",
     "path",
-    "pcomm",
     "percpu_kaddr",
-    "ppid",
     "pton",
     "reg",
     "signal",
@@ -187,12 +182,17 @@ impl<'a> Body<'_, 'a> {
             return self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")));
         }
         let builtins = Builtin::ALL.iter().map(|it| it.name()).filter(|it| *it != "argN");
-        let others = if what == "function" { functions } else { packets::words().collect::<Vec<_>>() };
-        let known = [builtins.collect::<Vec<_>>(), others].concat();
-        let known = nearest(word, known);
+        let others = match what {
+            "function" => functions,
+            _ => packets::words().collect::<Vec<_>>(),
+        };
+        let library = library::names().collect::<Vec<_>>();
+        let known = nearest(word, [builtins.collect::<Vec<_>>(), others, library].concat());
         let near = match known.or_else(|| nearest(word, self.cx.block.names().filter(|it| *it != word))) {
             Some(near) => Some(format!("did you mean `{near}`?")),
-            None if self.local(&format!("${word}")).is_some() => Some(format!("did you mean `${word}`?")),
+            None if self.local(&format!("${word}"), span).is_some() => {
+                Some(format!("did you mean `${word}`?"))
+            }
             None => None,
         };
         self.fail(Diagnostic::error(span, format!("unknown {what} `{word}`")).maybe_hint(near))

@@ -5,6 +5,7 @@ mod documents;
 mod errors;
 mod events;
 mod functions;
+mod imports;
 mod language;
 mod lifecycle;
 mod losses;
@@ -23,6 +24,7 @@ pub use privileges::print_mine as print_privileges;
 pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
+        imports::CASES,
         language::CASES,
         functions::CASES,
         lifecycle::CASES,
