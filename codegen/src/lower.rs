@@ -16,21 +16,27 @@ mod aggregate;
 mod arith;
 mod builder;
 mod builtins;
+mod callback;
 mod context;
 mod expr;
 mod failures;
 mod functions;
 mod keys;
+mod loops;
 mod maps;
 mod memory;
 mod nesting;
 mod packet;
 mod place;
 mod record;
+mod registers;
 mod stmt;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod uses;
+
+pub use loops::FEW_ROUNDS;
 
 pub use functions::{FRAME, register_names, symbol};
 
@@ -41,14 +47,15 @@ use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, V
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
-use lang::hir::{self, FunctionId, Probe};
+use lang::hir::{self, FunctionId, LocalId, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
 use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 /// The kernel lets per-CPU values be this large.
 const SCRATCH_LIMIT: u32 = 32 << 10;
@@ -87,6 +94,8 @@ struct Context<'a> {
     subprograms: Vec<Function>,
     /// Those that are functions of the script.
     called: HashMap<FunctionId, functions::Subprogram>,
+    /// How many of them are rounds of loops, those included that are being lowered.
+    n_rounds: usize,
     /// The subprogram that does nothing for each entry of a map, once something counts entries.
     visitor: Option<Func>,
     /// The subprogram that reports a failure, once something may fail.
@@ -110,6 +119,7 @@ impl<'a> Context<'a> {
             failure_ids: HashMap::new(),
             subprograms: Vec::new(),
             called: HashMap::new(),
+            n_rounds: 0,
             visitor: None,
             reporter: None,
             scratch_size: 0,
@@ -271,6 +281,10 @@ struct Body<'a, 'c> {
     packet: packet::Packet,
     /// Where a function's parameters and result are.
     layout: Option<functions::Layout>,
+    /// How often the probe mentions each of its variables.
+    mentions: Rc<BTreeMap<LocalId, usize>>,
+    /// What it is part of, when it is not the program but a round of a loop.
+    round: Option<callback::Round>,
 }
 
 /// Where a variable lives.
@@ -303,6 +317,8 @@ impl<'a, 'c> Body<'a, 'c> {
             loops: Vec::new(),
             packet: packet::Packet::default(),
             layout: None,
+            mentions: Rc::new(uses::mentions(uses::Parts::body(&probe.body))),
+            round: None,
         };
         let start = body.b.block();
         body.b.start_unsealed(start);
@@ -372,6 +388,7 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Fexit
             | ProbeKind::Uprobe
             | ProbeKind::Uretprobe
+            | ProbeKind::Usdt
             | ProbeKind::Interval
             | ProbeKind::Profile
             | ProbeKind::Software
@@ -379,8 +396,7 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Watchpoint
             | ProbeKind::SelfSignal => 0,
         };
-        let value = self.b.constant(value);
-        self.b.ret(value);
+        self.leave(value);
     }
 
     /// The probe type; all points of a probe have the same. A function knows as little as `begin`.

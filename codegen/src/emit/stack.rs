@@ -96,10 +96,9 @@ fn too_much(functions: &[Function], need: &Need) -> Diagnostic {
 }
 
 fn too_deep(functions: &[Function], chain: &[usize]) -> Diagnostic {
-    let message =
-        format!("{} functions are in one another, eBPF allows {MOST_FRAMES} with the probe", chain.len());
-    let diagnostic = Diagnostic::error(functions[chain[0]].span, message)
-        .hint("reports of failures and loops over maps are calls too");
+    let message = format!("the program calls more than {MOST_FRAMES} functions deep");
+    let hint = "a loop over a map, or on kernels before 6.9 over a range, calls one in each round";
+    let diagnostic = Diagnostic::error(functions[chain[0]].span, message).hint(hint);
     chain
         .iter()
         .skip(1)

@@ -281,7 +281,7 @@ fn stacks_and_frames_add_up_over_calls() {
         program(8, "call f1(v0)\n") + &callers.collect::<String>() + &function("last", 8, "")
     };
     assert_eq!(wrong(&chain(7)), []);
-    let message = "9 functions are in one another, eBPF allows 8 with the probe".to_owned();
+    let message = "the program calls more than 8 functions deep".to_owned();
     assert_eq!(wrong(&chain(8)), [(message, 8)]);
 }
 

@@ -66,6 +66,7 @@ impl Body<'_, '_> {
             }
             ExprKind::Builtin(builtin, args) => self.builtin(*builtin, args, expr),
             ExprKind::Call(id, args) if ty.is_scalar() || *ty == Ty::Void => self.call(*id, args),
+            ExprKind::StaticArgument(_, argument) => self.static_argument(argument, expr.span),
             ExprKind::Register(idx) => self.register(*idx, expr.span),
             ExprKind::ReturnRegister => self.return_register(),
             ExprKind::Argument(idx) => self.argument(*idx, ty),

@@ -6,7 +6,7 @@
 //! | offset | what | when |
 //! | --- | --- | --- |
 //! | 0 | a word that is 1 once the program is to end | it may come upon an `exit()` |
-//! | … | the result | it is no scalar |
+//! | … | the result | it is no scalar, or a loop may return it |
 //! | … | parameters | no scalars, or behind the fourth |
 //! | … | the function's own scratch memory | it needs some |
 //!
@@ -15,11 +15,13 @@
 //! takes no frame.
 
 use super::memory::Memory;
-use super::{Body, Builder, Context, Local, packet};
+use super::{Body, Builder, Context, Local, packet, uses};
 use crate::ir::{self, Cond, Func, Op, Region, Type, Value};
 use crate::visit;
-use lang::hir::{self, Expr, FunctionId, StmtKind};
+use lang::hir::{self, Expr, FunctionId, LocalId, Stmt, StmtKind};
 use lang::ty::Ty;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Parameters in registers. eBPF has five; the last one is for the frame.
 const MOST_IN_REGISTERS: usize = 4;
@@ -53,7 +55,7 @@ pub struct Subprogram {
 pub struct Layout {
     /// Whether the frame begins with the word that tells the end of the program.
     may_end: bool,
-    /// Where the result is, unless it is a scalar or none.
+    /// Where the result is, unless it is in a register or there is none.
     result: Option<u32>,
     params: Vec<Passing>,
     /// Bytes of all this.
@@ -81,8 +83,12 @@ impl Layout {
             take(8);
         }
         let result = &function.result;
-        let in_memory = !result.is_scalar() && *result != Ty::Void;
-        let result = in_memory.then(|| take(cx.size_of(result)));
+        // A round of a loop may be a function of its own, whose caller is the kernel.
+        let in_memory = match result {
+            Ty::Void => false,
+            ty => !ty.is_scalar() || returns_in_loop(function),
+        };
+        let result = in_memory.then(|| take(cx.size_of(result).max(8)));
         let mut in_registers = 0;
         let mut pass = |param: &hir::Local| {
             if !param.ty.is_scalar() {
@@ -106,6 +112,32 @@ fn may_end(program: &hir::Program, function: &hir::Function) -> bool {
     for body in visit::reached(program, &function.body) {
         visit::each_stmt(body, &mut |it| found |= matches!(it.kind, StmtKind::End), &mut |_| {});
     }
+    found
+}
+
+/// How often the function mentions each of its variables: parameters once before its body, so that no
+/// round of a loop has one for itself.
+fn mentions(function: &hir::Function) -> BTreeMap<LocalId, usize> {
+    let mut mentions = uses::mentions(uses::Parts::body(&function.body));
+    for idx in 0..function.n_params {
+        *mentions.entry(LocalId(idx as u32)).or_insert(0) += 1;
+    }
+    mentions
+}
+
+/// Whether the function has a `return` in a loop.
+fn returns_in_loop(function: &hir::Function) -> bool {
+    let mut found = false;
+    let mut on_return = |it: &Stmt| found |= matches!(it.kind, StmtKind::ReturnValue(_));
+    let mut on_loop = |it: &Stmt| {
+        if let StmtKind::While { body, .. }
+        | StmtKind::ForRange { body, .. }
+        | StmtKind::ForMap { body, .. } = &it.kind
+        {
+            visit::each_stmt(body, &mut on_return, &mut |_| {});
+        }
+    };
+    visit::each_stmt(&function.body, &mut on_loop, &mut |_| {});
     found
 }
 
@@ -152,6 +184,8 @@ impl<'a, 'c> Body<'a, 'c> {
             loops: Vec::new(),
             packet: packet::Packet::default(),
             layout: None,
+            mentions: Rc::new(mentions(function)),
+            round: None,
         };
         let start = body.b.block();
         body.b.start_unsealed(start);
@@ -199,10 +233,14 @@ impl<'a, 'c> Body<'a, 'c> {
 
     /// Calls a function whose result is a scalar or nothing.
     pub fn call(&mut self, id: FunctionId, args: &[Expr]) -> Value {
-        let frame = self.scratch_used;
-        let (value, _) = self.call_with_frame(id, args);
-        self.scratch_used = frame;
-        value
+        let used = self.scratch_used;
+        let result = self.cx.subprogram(id).layout.result;
+        let (value, frame) = self.call_with_frame(id, args);
+        self.scratch_used = used;
+        match result {
+            Some(offset) => self.b.load(8, false, frame.ptr, frame.at(offset).offset),
+            None => value,
+        }
     }
 
     /// Calls a function whose result is in memory: there until the end of the statement.
@@ -274,13 +312,17 @@ impl<'a, 'c> Body<'a, 'c> {
 
     /// Leaves the function with its result.
     pub fn return_value(&mut self, value: &Expr) {
-        let result = match self.layout.as_ref().and_then(|it| it.result) {
-            None => self.number(value),
-            Some(offset) => {
-                self.lower_into(value, Memory { ptr: self.ctx, offset: offset as i32, align: 8 });
-                self.b.constant(0)
-            }
+        let Some(offset) = self.layout.as_ref().and_then(|it| it.result) else {
+            let result = self.number(value);
+            return self.b.ret(result);
         };
-        self.b.ret(result);
+        let to = Memory { ptr: self.ctx, offset: offset as i32, align: 8 };
+        if value.ty.is_scalar() {
+            let value = self.number(value);
+            self.b.store(8, to.ptr, to.offset, value);
+        } else {
+            self.lower_into(value, to);
+        }
+        self.leave(0);
     }
 }

@@ -203,6 +203,11 @@ impl<'a> Printer<'a> {
                 self.block(&head, body);
                 "}".to_owned()
             }
+            StmtKind::ForMap { var, map, body } => {
+                let head = format!("for {} : {}", self.local(*var), self.element(*map, None));
+                self.block(&head, body);
+                "}".to_owned()
+            }
             StmtKind::Unroll { count, body } => {
                 self.block(&format!("unroll {count}"), body);
                 "}".to_owned()
@@ -302,7 +307,7 @@ impl<'a> Printer<'a> {
             ExprKind::Call(id, args) => {
                 format!("{}({})", self.program.functions[id.0 as usize].name, self.list(args))
             }
-            ExprKind::Register(n) => format!("arg{n}"),
+            ExprKind::Register(n) | ExprKind::StaticArgument(n, _) => format!("arg{n}"),
             ExprKind::ReturnRegister => "retval".to_owned(),
             ExprKind::Argument(n) => format!("argument({n})"),
             ExprKind::Record => "args".to_owned(),
@@ -331,6 +336,7 @@ impl<'a> Printer<'a> {
                 | ExprKind::Builtin(..)
                 | ExprKind::Call(..)
                 | ExprKind::Register(_)
+                | ExprKind::StaticArgument(..)
                 | ExprKind::ReturnRegister
                 | ExprKind::Argument(_)
                 | ExprKind::Record

@@ -8,12 +8,14 @@ mod functions;
 mod imports;
 mod language;
 mod lifecycle;
+mod loops;
 mod losses;
 mod network;
 mod objects;
 mod privileges;
 mod repl;
 mod tracing;
+mod usdt;
 
 use crate::harness::Case;
 
@@ -25,8 +27,10 @@ pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
         imports::CASES,
+        usdt::CASES,
         language::CASES,
         functions::CASES,
+        loops::CASES,
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,

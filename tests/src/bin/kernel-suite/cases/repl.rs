@@ -159,7 +159,10 @@ fn definitions() -> Outcome {
                    macro broken(x, x) { x }\nprint(twice(N))\nprint(broken(1, 2))\n\
                    fn area($a: int64, $b: int64): int64 { @areas++; return $a * $b; }\nprint(area(N, 4))\n";
     let run = piped("definitions", entries, &["-q"])?;
-    run.expect(run.stdout == "10\n15\n20\n" && run.code == 1, "the later definition, and none of a wrong one")?;
+    run.expect(
+        run.stdout == "10\n15\n20\n" && run.code == 1,
+        "the later definition, and none of a wrong one",
+    )?;
     run.expect(run.stderr.contains("`x` is a parameter already"), "the mistake")
 }
 
