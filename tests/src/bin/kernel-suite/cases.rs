@@ -4,7 +4,7 @@ mod commandline;
 mod documents;
 mod errors;
 mod events;
-mod functions;
+
 mod imports;
 mod language;
 mod lifecycle;
@@ -14,6 +14,7 @@ mod network;
 mod objects;
 mod privileges;
 mod repl;
+mod subprograms;
 mod tracing;
 mod usdt;
 
@@ -29,7 +30,7 @@ pub fn all() -> Vec<Case> {
         imports::CASES,
         usdt::CASES,
         language::CASES,
-        functions::CASES,
+        subprograms::CASES,
         loops::CASES,
         lifecycle::CASES,
         losses::CASES,
