@@ -67,6 +67,9 @@ impl Reader<'_> {
     }
 
     fn import(&mut self, import: &Import) {
+        if import.path.is_empty() {
+            return self.diagnostics.push(Diagnostic::error(import.span, "this names no file"));
+        }
         if import.path.split('/').next() == Some(LIBRARY) {
             return self.library(import);
         }

@@ -123,10 +123,12 @@ impl<'a> Copy<'a, '_> {
         if self.stopped {
             return None;
         }
-        self.nodes += u32::from(place.file.is_some());
+        // What stands in the script itself has met the parser's limits.
+        let is_made = place.file.is_some();
+        self.nodes += u32::from(is_made);
         let wrong = match () {
-            () if self.levels == MOST_LEVELS => "macros make too deep a tree of this",
-            () if self.nodes == MOST_NODES => "macros make too much of this",
+            () if is_made && self.levels >= MOST_LEVELS => "macros make too deep a tree of this",
+            () if is_made && self.nodes >= MOST_NODES => "macros make too much of this",
             () => {
                 self.levels += 1;
                 let copied = copy(self);

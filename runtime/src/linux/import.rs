@@ -21,7 +21,10 @@ pub(super) fn import(path: &str, from: &str, folders: &[PathBuf]) -> Imported {
     let beside = Path::new(from).parent().unwrap_or(Path::new("")).join(path);
     let mut tried: Vec<PathBuf> = Vec::new();
     for place in [beside].into_iter().chain(folders.iter().map(|it| it.join(path))) {
-        let place = place.strip_prefix(".").map(Path::to_path_buf).unwrap_or(place);
+        let place = match place.strip_prefix(".") {
+            Ok(inner) if !inner.as_os_str().is_empty() => inner.to_path_buf(),
+            _ => place,
+        };
         if tried.contains(&place) {
             continue;
         }

@@ -4,7 +4,6 @@ mod commandline;
 mod documents;
 mod errors;
 mod events;
-
 mod imports;
 mod language;
 mod lifecycle;
