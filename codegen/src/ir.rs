@@ -91,6 +91,8 @@ pub struct Function {
     pub name: String,
     /// The probe whose program it is (index in `hir::Program::probes`); `None` for subprograms.
     pub probe: Option<usize>,
+    /// Hardly ever runs: calls of it stay calls, however short it is.
+    pub cold: bool,
     /// Types of the parameters, which are the entry block's parameters. A program has one: ctx.
     pub params: Vec<Type>,
     /// Blocks; the entry is block 0.

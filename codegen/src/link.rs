@@ -21,7 +21,7 @@ mod layout;
 mod lines;
 mod manifest;
 
-use crate::{Object, Target, bpf, storage};
+use crate::{Object, Target, bpf, lower, storage};
 use lang::{Diagnostic, hir};
 use object::read::elf::{ElfFile64, FileHeader};
 use object::{LittleEndian, Object as _, ObjectSection as _};
@@ -45,7 +45,7 @@ pub fn link(
 
     let mut btf = btf::Btf::new();
     data.encode(module, &mut btf);
-    let functions = functions(module, &mut btf);
+    let functions = functions(module, program, &mut btf);
     let relocations = core::encode(&module.accesses, &program.types, &mut btf);
     let btf_ext = ext::encode(&layout, &functions, &relocations, &lines, &mut btf);
 
@@ -75,19 +75,29 @@ fn manifest_range(file: &ElfFile64<LittleEndian>) -> Option<(Range<usize>, Range
 }
 
 /// Describes the functions: programs take a context, subprograms what their callers give them.
-fn functions(module: &bpf::Module, btf: &mut btf::Btf) -> Vec<btf::TypeId> {
+fn functions(module: &bpf::Module, program: &hir::Program, btf: &mut btf::Btf) -> Vec<btf::TypeId> {
     let int = core::int(btf, lang::ty::IntTy::new(4, true));
     let long = core::int(btf, lang::ty::IntTy::new(8, true));
-    let context = btf.pointer(btf::TypeId::VOID);
+    let pointer = btf.pointer(btf::TypeId::VOID);
     let describe = |it: &bpf::Function| match it.probe {
-        Some(_) => btf.function(&it.name, btf::Linkage::Global, &[("ctx", context)], int),
+        Some(_) => btf.function(&it.name, btf::Linkage::Global, &[("ctx", pointer)], int),
         None => {
-            let names: Vec<String> = (0..it.arity).map(|idx| format!("arg{idx}")).collect();
-            let params: Vec<_> = names.iter().map(|name| (name.as_str(), long)).collect();
+            let names = parameter_names(it, program);
+            let ty = |name: &str| if name == lower::FRAME { pointer } else { long };
+            let params: Vec<_> = names.iter().map(|name| (name.as_str(), ty(name))).collect();
             btf.function(&it.name, btf::Linkage::Static, &params, long)
         }
     };
     module.functions.iter().map(describe).collect()
+}
+
+/// What the registers hold that a subprogram is given: names of the script where it has any.
+fn parameter_names(function: &bpf::Function, program: &hir::Program) -> Vec<String> {
+    let of_script = program.functions.iter().find(|it| lower::symbol(it) == function.name);
+    let mut names = of_script.map_or(Vec::new(), lower::register_names);
+    names.extend((names.len()..function.arity).map(|idx| format!("arg{idx}")));
+    names.truncate(function.arity);
+    names
 }
 
 /// Reads an object file that [`link`] wrote. `Err` says what is wrong with it.

@@ -20,6 +20,7 @@ mod callback;
 mod context;
 mod expr;
 mod failures;
+mod functions;
 mod keys;
 mod loops;
 mod maps;
@@ -37,6 +38,8 @@ mod uses;
 
 pub use loops::FEW_ROUNDS;
 
+pub use functions::{FRAME, register_names, symbol};
+
 use crate::failure::Failure;
 use crate::helpers::Helper;
 use crate::ir::flow::Flow;
@@ -44,7 +47,7 @@ use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, V
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
-use lang::hir::{self, LocalId, Probe};
+use lang::hir::{self, FunctionId, LocalId, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
 use lang::ty::{Origin, StructDef, StructId, Ty};
@@ -90,6 +93,8 @@ struct Context<'a> {
     failure_ids: HashMap<Failure, usize>,
     /// Functions behind the programs.
     subprograms: Vec<Function>,
+    /// Those that are functions of the script.
+    called: HashMap<FunctionId, functions::Subprogram>,
     /// How many of them are rounds of loops, those included that are being lowered.
     n_rounds: usize,
     /// The subprogram that does nothing for each entry of a map, once something counts entries.
@@ -114,6 +119,7 @@ impl<'a> Context<'a> {
             failures: Vec::new(),
             failure_ids: HashMap::new(),
             subprograms: Vec::new(),
+            called: HashMap::new(),
             n_rounds: 0,
             visitor: None,
             reporter: None,
@@ -145,14 +151,15 @@ impl<'a> Context<'a> {
 
     /// What the kernel would refuse, before the rest of the compiler spends time on it.
     fn refuse_function(&mut self, function: &Function) {
+        let what = if function.probe.is_some() { "probe" } else { "function" };
         if function.insts.len() > MOST_INSTRUCTIONS {
-            let message = format!("the probe becomes more than {MOST_INSTRUCTIONS} instructions");
+            let message = format!("the {what} becomes more than {MOST_INSTRUCTIONS} instructions");
             let hint = "loops (`for`, `while`) take less than copies (`unroll`)";
             self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
         }
         let decisions = Flow::new(function).longest_chain(function);
         if decisions > MOST_DECISIONS {
-            let message = format!("the probe takes {decisions} decisions in a row, the kernel follows 8192");
+            let message = format!("the {what} takes {decisions} decisions in a row, the kernel follows 8192");
             let hint = "every `print` and every map element takes one; a loop counts its body once";
             self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
         }
@@ -162,7 +169,7 @@ impl<'a> Context<'a> {
         });
         let n_maps = maps.collect::<HashSet<_>>().len();
         if n_maps > MOST_MAPS {
-            let message = format!("the probe uses {n_maps} kernel maps, at most {MOST_MAPS} are possible");
+            let message = format!("the {what} uses {n_maps} kernel maps, at most {MOST_MAPS} are possible");
             let hint = "all maps without keys are in one; those with keys can share one, with a further key";
             self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
         }
@@ -258,9 +265,11 @@ impl<'a> Context<'a> {
 /// One function while it is lowered.
 struct Body<'a, 'c> {
     cx: &'c mut Context<'a>,
-    probe: &'a Probe,
+    /// None in a function.
+    probe: Option<&'a Probe>,
+    declared: &'a [hir::Local],
     b: Builder,
-    /// The program's context.
+    /// The program's context; in a function its frame.
     ctx: Value,
     /// Where this function's scratch memory starts, once something uses it.
     scratch: Option<Value>,
@@ -271,6 +280,8 @@ struct Body<'a, 'c> {
     locals: Vec<Local>,
     loops: Vec<stmt::Loop>,
     packet: packet::Packet,
+    /// Where a function's parameters and result are.
+    layout: Option<functions::Layout>,
     /// How often the probe mentions each of its variables.
     mentions: Rc<BTreeMap<LocalId, usize>>,
     /// What it is part of, when it is not the program but a round of a loop.
@@ -295,7 +306,8 @@ impl<'a, 'c> Body<'a, 'c> {
         let ctx = b.params()[0];
         let mut body = Body {
             cx,
-            probe,
+            probe: Some(probe),
+            declared: &probe.locals,
             b,
             ctx,
             scratch: None,
@@ -305,6 +317,7 @@ impl<'a, 'c> Body<'a, 'c> {
             locals: Vec::new(),
             loops: Vec::new(),
             packet: packet::Packet::default(),
+            layout: None,
             mentions: Rc::new(uses::mentions(uses::Parts::body(&probe.body))),
             round: None,
         };
@@ -316,6 +329,7 @@ impl<'a, 'c> Body<'a, 'c> {
         body.parse_packet();
         body.stmts(&probe.body);
         body.return_default();
+        body.b.set_span(probe.span);
         body.prologue(start);
         (body.b.finish(), body.scratch_peak)
     }
@@ -327,12 +341,16 @@ impl<'a, 'c> Body<'a, 'c> {
         Local::Memory(self.allocate_for(ty))
     }
 
-    /// Joins the entry block to the body, and looks scratch memory up where it is first needed.
-    fn prologue(&mut self, start: ir::Block) {
-        self.b.set_span(self.probe.span);
+    /// Joins the entry block to the body.
+    fn enter(&mut self, start: ir::Block) {
         self.b.start_entry();
         self.b.jump(start, &[]);
         self.b.seal(start);
+    }
+
+    /// Joins the entry block to the body, and looks scratch memory up where it is first needed.
+    fn prologue(&mut self, start: ir::Block) {
+        self.enter(start);
         let Some(scratch) = self.scratch else { return };
         // Not before a predicate: most events go no further.
         let rest = self.b.open(self.b.home(scratch));
@@ -384,9 +402,9 @@ impl<'a, 'c> Body<'a, 'c> {
         self.leave(value);
     }
 
-    /// The probe type; all points of a probe have the same.
+    /// The probe type; all points of a probe have the same. A function knows as little as `begin`.
     fn kind(&self) -> ProbeKind {
-        self.probe.points.first().map_or(ProbeKind::Begin, |it| it.kind)
+        self.probe.and_then(|it| it.points.first()).map_or(ProbeKind::Begin, |it| it.kind)
     }
 
     fn at<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> T) -> T {

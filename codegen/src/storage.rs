@@ -288,10 +288,10 @@ fn zeros_size(program: &hir::Program) -> u32 {
     // The word behind a scalar aggregation is emptied with it.
     let values = program.maps.iter().map(|it| size(&it.value) + if it.agg().is_some() { 8 } else { 0 });
     let mut largest = values.max().unwrap_or(0);
-    for probe in &program.probes {
+    for (locals, body) in program.bodies() {
         let mut loops = false;
-        let mut longest = probe.locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
-        visit::each_stmt(&probe.body, &mut |stmt| loops |= is_loop(stmt), &mut |expr| match expr.ty {
+        let mut longest = locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
+        visit::each_stmt(body, &mut |stmt| loops |= is_loop(stmt), &mut |expr| match expr.ty {
             // Foreign memory, of which only parts are copied.
             Ty::Struct(_) | Ty::Array(..) => {}
             _ => longest = longest.max(size(&expr.ty)),
@@ -308,10 +308,10 @@ fn is_loop(stmt: &Stmt) -> bool {
 /// Whether anything is sent to user space: actions, or reports of failures.
 fn sends_records(program: &hir::Program) -> bool {
     let mut sends = !program.actions.is_empty() || program.config.report_failures;
-    for probe in &program.probes {
+    for (_, body) in program.bodies() {
         let (mut endless, mut fails) = (false, false);
         visit::each_stmt(
-            &probe.body,
+            body,
             &mut |stmt| {
                 endless |= match &stmt.kind {
                     StmtKind::While { .. } => true,
@@ -350,8 +350,8 @@ fn is_constant(expr: &Expr) -> bool {
 
 fn uses(program: &hir::Program, builtin: Builtin) -> bool {
     let mut found = false;
-    for probe in &program.probes {
-        visit::each_expr(&probe.body, &mut |expr| {
+    for (_, body) in program.bodies() {
+        visit::each_expr(body, &mut |expr| {
             found |= matches!(&expr.kind, ExprKind::Builtin(it, _) if *it == builtin);
         });
     }
@@ -393,6 +393,7 @@ mod tests {
             maps: maps.into_iter().map(map).collect(),
             actions: vec![],
             probes: vec![],
+            functions: vec![],
             config: Config::default(),
             parameters: Vec::new(),
         };

@@ -88,6 +88,7 @@ fn definition(item: &Item, text: &str) -> Option<Definition> {
             let kinds: Vec<_> = kinds.map(Option::unwrap_or_default).collect();
             (format!("macro {}({})", function.name.text, kinds.join(",")), function.span)
         }
+        Item::Function(function) => (format!("fn {}", function.name.text), function.span),
         Item::C(span) => {
             let code = &text[span.start as usize..span.end as usize];
             let head = code.split(['{', '(']).next().unwrap_or(code);
@@ -226,6 +227,10 @@ mod tests {
                     ("struct s", "struct s { int x; };"),
                     ("macro m()", "macro m() { 1 }"),
                 ]),
+            ),
+            (
+                "fn f($x: int8): int8 { return $x; }",
+                define(&[("fn f", "fn f($x: int8): int8 { return $x; }")]),
             ),
             ("macro m() { 1 } begin { m }", Entry::Script("macro m() { 1 } begin { m }".to_owned())),
             ("ppid", Entry::Statements("begin { print(ppid) }".to_owned())),

@@ -150,7 +150,10 @@ impl Printer<'_> {
     }
 
     fn function(&mut self, function: &Function, sources: &Sources) {
-        let probe = function.probe.map_or(String::new(), |idx| format!(" probe {idx}"));
+        let mut probe = function.probe.map_or(String::new(), |idx| format!(" probe {idx}"));
+        if function.cold {
+            probe.push_str(" cold");
+        }
         let mut place = headline(sources, function.span);
         if !place.is_empty() {
             place.insert_str(0, " ; ");
@@ -376,7 +379,7 @@ b3:
     return v9
 }
 
-function sub {
+function sub cold {
 b0(v0: i64):
     return v0
 }

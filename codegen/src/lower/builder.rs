@@ -78,6 +78,7 @@ impl Builder {
         let function = Function {
             name,
             probe,
+            cold: false,
             params: params.clone(),
             blocks: Vec::new(),
             insts: Vec::new(),

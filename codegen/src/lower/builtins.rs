@@ -169,7 +169,8 @@ impl Body<'_, '_> {
     /// elsewhere it is the probed instruction.
     fn function_address(&mut self) -> Value {
         let kind = self.kind();
-        let at_entry = self.probe.points.iter().all(|point| match &point.target {
+        let points = self.probe.map_or(&[][..], |it| &it.points);
+        let at_entry = points.iter().all(|point| match &point.target {
             attach::Target::Function { offset, .. } => *offset == 0,
             _ => false,
         });
@@ -177,7 +178,7 @@ impl Body<'_, '_> {
         let traced = kind.context() == Context::BtfArguments;
         let kernel = matches!(kind, ProbeKind::Kprobe | ProbeKind::Kretprobe);
         if traced {
-            self.require(Helper::GetFuncIp, "func", self.probe.span);
+            self.require(Helper::GetFuncIp, "func", self.b.span());
         }
         if traced || (kernel && known && at_entry) {
             return self.b.call(Helper::GetFuncIp, &[self.ctx]);
@@ -189,14 +190,14 @@ impl Body<'_, '_> {
                 let message = format!(
                     "`func` in a `uretprobe` needs Linux {UPROBES_KNOW_FUNCTIONS}, the target is Linux {kernel}"
                 );
-                self.cx.error(self.probe.span, message);
+                self.cx.error(self.b.span(), message);
             }
             return self.b.call(Helper::GetFuncIp, &[self.ctx]);
         }
         if kind.context() == Context::Registers {
             return self.instruction_pointer();
         }
-        self.cx.error(self.probe.span, "`func` is not available in this probe");
+        self.cx.error(self.b.span(), "`func` is not available in this probe");
         self.b.constant(0)
     }
 

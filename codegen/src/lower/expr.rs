@@ -67,13 +67,18 @@ impl Body<'_, '_> {
                 self.foreign(place).0
             }
             ExprKind::Builtin(builtin, args) => self.builtin(*builtin, args, expr),
+            ExprKind::Call(id, args) if ty.is_scalar() || *ty == Ty::Void => self.call(*id, args),
             ExprKind::StaticArgument(_, argument) => self.static_argument(argument, expr.span),
             ExprKind::Register(idx) => self.register(*idx, expr.span),
             ExprKind::ReturnRegister => self.return_register(),
             ExprKind::Argument(idx) => self.argument(*idx, ty),
             ExprKind::HasHeader(header) => self.has_header(*header),
             ExprKind::HeaderField(field) => self.header_value(*field),
-            ExprKind::Str(_) | ExprKind::Bytes(_) | ExprKind::Tuple(_) | ExprKind::Record => {
+            ExprKind::Str(_)
+            | ExprKind::Bytes(_)
+            | ExprKind::Tuple(_)
+            | ExprKind::Call(..)
+            | ExprKind::Record => {
                 let place = self.place(expr);
                 self.foreign(place).0
             }

@@ -67,7 +67,7 @@ pub fn needs_atomic(program: &hir::Program, target: &Target, map: MapId, place: 
     let mut seen = None;
     for (idx, probe) in program.probes.iter().enumerate() {
         let nesting = Nesting::of(probe, idx, target);
-        if nesting == Nesting::Alone || !updates(probe, map) {
+        if nesting == Nesting::Alone || !updates(program, probe, map) {
             continue;
         }
         if nesting.is_preemptible() || seen.is_some_and(|it| it != nesting) {
@@ -78,13 +78,15 @@ pub fn needs_atomic(program: &hir::Program, target: &Target, map: MapId, place: 
     false
 }
 
-fn updates(probe: &Probe, map: MapId) -> bool {
+fn updates(program: &hir::Program, probe: &Probe, map: MapId) -> bool {
     let mut found = false;
-    visit::each_stmt(
-        &probe.body,
-        &mut |stmt| found |= matches!(&stmt.kind, StmtKind::Aggregate { map: it, .. } if *it == map),
-        &mut |_| {},
-    );
+    for body in visit::reached(program, &probe.body) {
+        visit::each_stmt(
+            body,
+            &mut |stmt| found |= matches!(&stmt.kind, StmtKind::Aggregate { map: it, .. } if *it == map),
+            &mut |_| {},
+        );
+    }
     found
 }
 

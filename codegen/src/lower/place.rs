@@ -43,6 +43,7 @@ impl Body<'_, '_> {
             ExprKind::Element(base, index) => self.element(base, index, &expr.ty),
             ExprKind::TupleField(base, idx) => self.tuple_field(base, *idx),
             ExprKind::Record => Place::Own(self.context_memory()),
+            ExprKind::Call(id, args) => self.at(expr.span, |body| Place::Own(body.call_for_place(*id, args))),
             ExprKind::HeaderField(field) => self.header_place(*field),
             ExprKind::Block(body, value) => {
                 self.stmts(body);

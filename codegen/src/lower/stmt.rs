@@ -61,6 +61,8 @@ impl Body<'_, '_> {
                 }
             }
             StmtKind::Return => self.return_default(),
+            StmtKind::ReturnValue(value) => self.return_value(value),
+            StmtKind::End => self.end_program(),
         }
     }
 
@@ -71,7 +73,7 @@ impl Body<'_, '_> {
                 self.b.write(variable, value);
             }
             Local::Memory(memory)
-                if value.ty.is_scalar() && self.probe.locals[local.0 as usize].ty.is_scalar() =>
+                if value.ty.is_scalar() && self.declared[local.0 as usize].ty.is_scalar() =>
             {
                 self.lower_into(value, memory);
             }
@@ -83,7 +85,7 @@ impl Body<'_, '_> {
             Local::Memory(memory) => match &value.kind {
                 // A bare `let` assigns zero whatever the type.
                 ExprKind::Const(_) => {
-                    let size = self.cx.size_of(&self.probe.locals[local.0 as usize].ty);
+                    let size = self.cx.size_of(&self.declared[local.0 as usize].ty);
                     self.zero(memory, size);
                 }
                 _ => self.lower_into(value, memory),

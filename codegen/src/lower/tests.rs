@@ -97,6 +97,7 @@ impl Script {
                 locals: locals.map(|(idx, ty)| Local { name: format!("$v{idx}"), ty }).collect(),
                 body,
             }],
+            functions: vec![],
             config: Config::default(),
             parameters: Vec::new(),
         }

@@ -10,7 +10,7 @@ use crate::ast::{Arg, Expr, ExprKind, Function, Ident, Item, Param};
 use crate::builtins::Builtin;
 use crate::diagnostic::Diagnostic;
 use crate::source::{Sources, Span};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// All definitions that a script can reach.
 pub(super) struct Macros<'a> {
@@ -18,6 +18,8 @@ pub(super) struct Macros<'a> {
     /// Those of the library that were looked for.
     shared: HashMap<&'a str, Vec<&'a Function>>,
     library: &'a Library,
+    /// The script's functions: their calls are left for later.
+    functions: HashSet<&'a str>,
     /// The script's C code.
     code: Vec<Span>,
 }
@@ -43,9 +45,16 @@ pub(super) enum Meaning<'a> {
 impl<'a> Macros<'a> {
     /// Takes note of what the script and its imports define.
     pub fn define(items: &'a [Item], library: &'a Library, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let mut macros = Macros { own: HashMap::new(), shared: HashMap::new(), library, code: Vec::new() };
+        let mut macros = Macros {
+            own: HashMap::new(),
+            shared: HashMap::new(),
+            library,
+            functions: HashSet::new(),
+            code: Vec::new(),
+        };
         for item in items {
             match item {
+                Item::Function(function) => drop(macros.functions.insert(&function.name.text)),
                 Item::Macro(function) => {
                     diagnostics.extend(wrong_head(function));
                     macros.add(function, diagnostics);
@@ -54,7 +63,20 @@ impl<'a> Macros<'a> {
                 _ => {}
             }
         }
+        macros.refuse_shared_names(items, diagnostics);
         macros
+    }
+
+    fn refuse_shared_names(&self, items: &[Item], diagnostics: &mut Vec<Diagnostic>) {
+        for item in items {
+            if let Item::Function(function) = item
+                && let Some(first) = self.own.get(function.name.text.as_str()).and_then(|it| it.first())
+            {
+                let message = format!("`{}` is a macro and a function", function.name.text);
+                let shared = Diagnostic::error(function.name.span, message);
+                diagnostics.push(shared.label(first.name.span, "the macro"));
+            }
+        }
     }
 
     fn add(&mut self, function: &'a Function, diagnostics: &mut Vec<Diagnostic>) {
@@ -92,7 +114,8 @@ impl<'a> Macros<'a> {
             return Meaning::Other;
         }
         if !self.own.contains_key(name) && !self.shared.contains_key(name) {
-            if is_builtin || !library::has(name) || self.is_defined_in_c(name, sources) {
+            let is_own = self.functions.contains(name) || self.is_defined_in_c(name, sources);
+            if is_builtin || !library::has(name) || is_own {
                 return Meaning::Other;
             }
             self.shared.insert(name, self.library.macros(name, sources));

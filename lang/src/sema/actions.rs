@@ -209,7 +209,7 @@ impl<'a> Body<'_, 'a> {
             return self.unknown(span);
         }
         let send = self.send(ActionKind::Exit, vec![code], span);
-        effect_expr(vec![send, hir::Stmt { kind: StmtKind::Return, span }], span)
+        effect_expr(vec![send, self.end(span)], span)
     }
 
     fn time(&mut self, args: &[&'a ast::Expr]) -> Option<(ActionKind, Vec<hir::Expr>)> {

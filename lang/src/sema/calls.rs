@@ -36,6 +36,9 @@ fn arity(builtin: Builtin) -> (usize, usize) {
 impl<'a> Body<'_, 'a> {
     /// `name(args)`
     pub(super) fn call(&mut self, name: &'a ast::Ident, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if let Some(value) = self.call_function(name, args, span) {
+            return value;
+        }
         if let Some(value) = self.macro_call(name, args, span) {
             return value;
         }
@@ -54,6 +57,9 @@ impl<'a> Body<'_, 'a> {
 
     /// A builtin with the arguments it was given.
     pub(super) fn builtin(&mut self, builtin: Builtin, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if let Some(diagnostic) = self.read_in_function(builtin, span) {
+            return self.fail(diagnostic);
+        }
         if comptime::takes_types(builtin) {
             return match self.is_right_count(builtin, args, span) {
                 true => self.of_type(builtin, args, span),

@@ -13,13 +13,15 @@ use crate::ty::Ty;
 /// Most copies that `unroll` makes.
 const MOST_COPIES: i128 = 100;
 
-/// What is known while one probe's body is walked.
+/// What is known while one body is walked: a probe's, or a function's.
 pub(super) struct Body<'c, 'a> {
     pub cx: &'c mut Context<'a>,
-    /// Rank of the probe: its variables are kept under it.
+    /// Rank of the body: its variables are kept under it.
     pub idx: usize,
     pub probe: &'c Instance<'a>,
     pub scopes: Scopes<'a>,
+    /// The function whose body it is; none in a probe.
+    pub function: Option<usize>,
     /// The loops around this place, innermost last.
     loops: Vec<Loop>,
 }
@@ -33,21 +35,33 @@ enum Loop {
 
 /// Types one probe.
 pub(super) fn probe<'a>(cx: &mut Context<'a>, idx: usize, probe: &Instance<'a>) -> hir::Probe {
-    let mut body = Body { cx, idx, probe, scopes: Scopes::default(), loops: Vec::new() };
+    let mut body = Body::new(cx, idx, probe, None);
     body.scopes.enter();
     let mut out = Vec::new();
     body.filter_process(&mut out);
-    match &probe.probe.predicate {
-        None => body.block_into(&probe.probe.body, &mut out),
+    match probe.predicate {
+        None => body.block_into(probe.body, &mut out),
         Some(predicate) => {
             let condition = body.condition(predicate);
             let condition = body.require_headers(condition);
-            let then = body.block(&probe.probe.body);
+            let then = body.block(probe.body);
             let kind = hir::StmtKind::If { condition, then, otherwise: Vec::new() };
             out.push(hir::Stmt { kind, span: predicate.span });
         }
     }
     hir::Probe { points: probe.points.clone(), span: probe.span, locals: body.finish_locals(), body: out }
+}
+
+impl<'c, 'a> Body<'c, 'a> {
+    /// Before anything was seen of a probe's or a function's body.
+    pub fn new(
+        cx: &'c mut Context<'a>,
+        idx: usize,
+        probe: &'c Instance<'a>,
+        function: Option<usize>,
+    ) -> Self {
+        Body { cx, idx, probe, scopes: Scopes::default(), function, loops: Vec::new() }
+    }
 }
 
 impl<'a> Body<'_, 'a> {
@@ -168,12 +182,10 @@ impl<'a> Body<'_, 'a> {
                 self.in_loop("continue", span);
                 hir::StmtKind::Continue
             }
-            Return(None) => hir::StmtKind::Return,
-            Return(Some(value)) => {
-                return self.cx.report(
-                    Diagnostic::error(value.span, "a probe returns no value").hint("write `return;`"),
-                );
-            }
+            Return(value) => match self.return_stmt(value.as_ref(), span) {
+                Some(kind) => kind,
+                None => return,
+            },
         };
         out.push(hir::Stmt { kind, span });
     }

@@ -65,6 +65,7 @@ impl Builder<'_> {
         let function = Function {
             name: name.to_owned(),
             probe,
+            cold: false,
             params: params.to_vec(),
             blocks: Vec::new(),
             insts: Vec::new(),

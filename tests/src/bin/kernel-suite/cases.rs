@@ -14,6 +14,7 @@ mod objects;
 mod privileges;
 mod repl;
 mod settings;
+mod subprograms;
 mod tracing;
 mod usdt;
 
@@ -26,9 +27,10 @@ pub use privileges::print_mine as print_privileges;
 pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
-        usdt::CASES,
         imports::CASES,
+        usdt::CASES,
         language::CASES,
+        subprograms::CASES,
         loops::CASES,
         lifecycle::CASES,
         losses::CASES,

@@ -156,9 +156,13 @@ fn pipe() -> Outcome {
 
 fn definitions() -> Outcome {
     let entries = "macro twice(x) { x * 2 }\n#define N 5\nprint(twice(N))\nmacro twice(x) { x * 3 }\n\
-                   macro broken(x, x) { x }\nprint(twice(N))\nprint(broken(1, 2))\n";
+                   macro broken(x, x) { x }\nprint(twice(N))\nprint(broken(1, 2))\n\
+                   fn area($a: int64, $b: int64): int64 { @areas++; return $a * $b; }\nprint(area(N, 4))\n";
     let run = piped("definitions", entries, &["-q"])?;
-    run.expect(run.stdout == "10\n15\n" && run.code == 1, "the later definition, and none of a wrong one")?;
+    run.expect(
+        run.stdout == "10\n15\n20\n" && run.code == 1,
+        "the later definition, and none of a wrong one",
+    )?;
     run.expect(run.stderr.contains("`x` is a parameter already"), "the mistake")
 }
 
