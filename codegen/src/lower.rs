@@ -10,7 +10,8 @@
 //! * A map value's null check stands right before its first use.
 //! * A variable offset is bounded by a comparison of the very value that is added to the pointer.
 //! * Aggregations are updated by plain loads and stores only where nothing that updates the same
-//!   map can come between (`nesting`); everywhere else by atomic additions.
+//!   map can come between (`nesting`); everywhere else by atomic operations.
+//! * No two runs that may be under way on one CPU share scratch memory (`scratch`).
 
 mod aggregate;
 mod arith;
@@ -22,10 +23,11 @@ mod failures;
 mod keys;
 mod maps;
 mod memory;
-mod nesting;
+pub(crate) mod nesting;
 mod packet;
 mod place;
 mod record;
+mod scratch;
 mod stmt;
 mod strings;
 #[cfg(test)]
@@ -34,7 +36,7 @@ mod tests;
 use crate::failure::Failure;
 use crate::helpers::Helper;
 use crate::ir::flow::Flow;
-use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, Value};
+use crate::ir::{self, CoreAccess, Func, Function, Op, Region, Type, Value};
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
@@ -45,6 +47,7 @@ use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
+use scratch::Scratch;
 use std::collections::{HashMap, HashSet};
 
 /// The kernel lets per-CPU values be this large.
@@ -86,10 +89,7 @@ struct Context<'a> {
     visitor: Option<Func>,
     /// The subprogram that reports a failure, once something may fail.
     reporter: Option<Func>,
-    /// Bytes of scratch memory for all programs so far.
-    scratch_size: u32,
-    /// Bytes behind them that are never written, though the verifier thinks that they might be.
-    scratch_slack: u32,
+    scratch: Scratch,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -106,8 +106,7 @@ impl<'a> Context<'a> {
             subprograms: Vec::new(),
             visitor: None,
             reporter: None,
-            scratch_size: 0,
-            scratch_slack: 0,
+            scratch: Scratch::default(),
             diagnostics: Vec::new(),
         }
     }
@@ -119,13 +118,12 @@ impl<'a> Context<'a> {
             probes.iter().enumerate().map(|(idx, it)| Nesting::of(it, idx, self.target)).collect();
         let mut functions: Vec<Option<Function>> = probes.iter().map(|_| None).collect();
         for (first, &nesting) in nestings.iter().enumerate() {
-            let base = self.scratch_size;
+            let base = self.scratch.shared;
             for idx in first..probes.len() {
                 if nestings[idx] == nesting && functions[idx].is_none() {
-                    let (function, used) = Body::lower(self, idx, base);
+                    let function = Body::lower(self, idx, nesting, base);
                     self.refuse_function(&function);
                     functions[idx] = Some(function);
-                    self.scratch_size = self.scratch_size.max(base + used);
                 }
             }
         }
@@ -159,24 +157,16 @@ impl<'a> Context<'a> {
 
     fn module(self, mut functions: Vec<Function>) -> ir::Module {
         let mut maps = self.plan.maps;
-        let scratch_size = self.scratch_size + self.scratch_slack;
-        if scratch_size > 0 {
-            storage::push(&mut maps, storage::scratch_map(scratch_size));
-        }
+        maps.extend(self.scratch.maps());
         functions.extend(self.subprograms);
         ir::Module {
             functions,
             maps,
             accesses: self.accesses,
             failures: self.failures,
-            scratch_size,
+            scratch_size: self.scratch.size(),
             globals: self.plan.globals,
         }
-    }
-
-    /// The map that [`storage::scratch_map`] makes stands behind the plan's.
-    fn scratch_map(&self) -> Map {
-        Map(self.plan.maps.len() as u32)
     }
 
     /// Adds a function behind the programs.
@@ -236,7 +226,7 @@ impl<'a> Context<'a> {
 
     fn refuse_large_scratch(&mut self) {
         let Some(probe) = self.program.probes.first() else { return };
-        let size = self.scratch_size + self.scratch_slack;
+        let size = self.scratch.size();
         if size > SCRATCH_LIMIT {
             self.diagnostics.push(
                 Diagnostic::error(
@@ -261,6 +251,7 @@ struct Body<'a, 'c> {
     /// Where this function's scratch memory starts, once something uses it.
     scratch: Option<Value>,
     scratch_base: u32,
+    nesting: Nesting,
     /// Bytes of scratch memory in use, and the most there were.
     scratch_used: u32,
     scratch_peak: u32,
@@ -279,8 +270,8 @@ enum Local {
 }
 
 impl<'a, 'c> Body<'a, 'c> {
-    /// Lowers a probe; also gives the bytes of scratch memory that it uses behind `base`.
-    fn lower(cx: &'c mut Context<'a>, idx: usize, base: u32) -> (Function, u32) {
+    /// Lowers a probe, whose scratch memory starts at `base` where it is shared.
+    fn lower(cx: &'c mut Context<'a>, idx: usize, nesting: Nesting, base: u32) -> Function {
         let probe = &cx.program.probes[idx];
         let ctx_type = Type::Ptr(Region::Ctx);
         let b = Builder::new(format!("probe{idx}"), Some(idx), vec![ctx_type], probe.span);
@@ -292,6 +283,7 @@ impl<'a, 'c> Body<'a, 'c> {
             ctx,
             scratch: None,
             scratch_base: base,
+            nesting,
             scratch_used: 0,
             scratch_peak: 0,
             locals: Vec::new(),
@@ -305,7 +297,9 @@ impl<'a, 'c> Body<'a, 'c> {
         body.stmts(&probe.body);
         body.return_default();
         body.prologue(start);
-        (body.b.finish(), body.scratch_peak)
+        body.provide_scratch();
+        body.account_scratch();
+        body.b.finish()
     }
 
     fn local(&mut self, ty: &Ty) -> Local {
@@ -315,35 +309,12 @@ impl<'a, 'c> Body<'a, 'c> {
         Local::Memory(self.allocate_for(ty))
     }
 
-    /// Joins the entry block to the body, and looks scratch memory up where it is first needed.
+    /// Joins the entry block to the body.
     fn prologue(&mut self, start: ir::Block) {
         self.b.set_span(self.probe.span);
         self.b.start_entry();
         self.b.jump(start, &[]);
         self.b.seal(start);
-        let Some(scratch) = self.scratch else { return };
-        // Not before a predicate: most events go no further.
-        let rest = self.b.open(self.b.home(scratch));
-        let (failed, found) = (self.b.block(), self.b.block());
-        let zero = self.b.constant(0);
-        let key = self.b.slot(4, 4);
-        let key = self.b.op(Op::SlotAddr(key));
-        self.b.store(4, key, 0, zero);
-        let map = self.b.op(Op::MapAddr(self.cx.scratch_map()));
-        let value = self.b.call(Helper::MapLookupElem, &[map, key]);
-        self.b.branch(Cond::Eq, value, zero, failed, found);
-        self.b.start(failed);
-        self.return_default();
-        self.b.start(found);
-        match self.scratch_base {
-            0 => self.b.define(scratch, Op::NonNull(value)),
-            base => {
-                let value = self.b.op(Op::NonNull(value));
-                let base = self.b.constant(base.into());
-                self.b.define(scratch, Op::PtrAdd(value, base));
-            }
-        }
-        self.b.jump(rest, &[]);
     }
 
     /// Returns what lets the event pass unchanged: packets go on, and a tracepoint's other

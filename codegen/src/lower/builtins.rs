@@ -303,7 +303,7 @@ impl Body<'_, '_> {
     fn append_string(&mut self, to: Memory, capacity: u32, at: Value, from: Place, full: Block) -> Value {
         // The verifier takes the string's start and its length for independent of one another.
         let longest = self.cx.program.config.max_strlen.min(capacity);
-        self.cx.scratch_slack = self.cx.scratch_slack.max(longest);
+        self.cx.scratch.slack = self.cx.scratch.slack.max(longest);
         let start = self.address(to);
         let (address, user) = self.foreign(from);
         let [fits, whole] = std::array::from_fn(|_| self.b.block());

@@ -1,6 +1,6 @@
-//! Which programs may interrupt which. A probe comes in; out goes its class: programs of one
-//! class never run nested on one CPU, so they may share scratch memory and may update per-CPU
-//! values without atomic instructions.
+//! Which programs may interrupt which. A probe comes in; out goes its class: except for the
+//! preemptible ones, programs of one class never run nested on one CPU, so they may share scratch
+//! memory and may update per-CPU values without atomic instructions.
 //!
 //! Invariant: the runtime attaches each probe type by the program type assumed here, `begin` runs
 //! before anything is attached and `end` after everything is detached.
@@ -23,8 +23,9 @@ pub enum Nesting {
     Itself(usize),
     /// Packet programs: run in one softirq at a time.
     Softirq,
-    /// May be interrupted by anything, another run of itself included.
-    Preemptible(usize),
+    /// May be interrupted by anything, another run of itself included, and the interrupted run may
+    /// end first.
+    Preemptible,
 }
 
 impl Nesting {
@@ -41,15 +42,21 @@ impl Nesting {
             // Linux 6.2 made raw tracepoint programs skip nested runs.
             ProbeKind::RawTracepoint if target.kernel >= KernelVersion(6, 2) => Nesting::Itself(idx),
             // Each target of a trampoline is a program of its own, with its own guard.
-            ProbeKind::Fentry | ProbeKind::Fexit if probe.points.len() == 1 => Nesting::Itself(idx),
-            ProbeKind::RawTracepoint | ProbeKind::Fentry | ProbeKind::Fexit => Nesting::Preemptible(idx),
-            ProbeKind::Uprobe | ProbeKind::Uretprobe => Nesting::Preemptible(idx),
+            // Linux 5.12 gave them one.
+            ProbeKind::Fentry | ProbeKind::Fexit
+                if probe.points.len() == 1 && target.kernel >= KernelVersion(5, 12) =>
+            {
+                Nesting::Itself(idx)
+            }
+            ProbeKind::RawTracepoint | ProbeKind::Fentry | ProbeKind::Fexit => Nesting::Preemptible,
+            ProbeKind::Uprobe | ProbeKind::Uretprobe => Nesting::Preemptible,
             ProbeKind::Xdp => Nesting::Softirq,
         }
     }
 
-    fn is_preemptible(self) -> bool {
-        matches!(self, Nesting::Preemptible(_))
+    /// Whether any probe of a program has this class.
+    pub fn is_among(self, program: &hir::Program, target: &Target) -> bool {
+        program.probes.iter().enumerate().any(|(idx, it)| Nesting::of(it, idx, target) == self)
     }
 }
 
@@ -65,7 +72,7 @@ pub fn needs_atomic(program: &hir::Program, target: &Target, map: MapId, place: 
         if nesting == Nesting::Alone || !updates(probe, map) {
             continue;
         }
-        if nesting.is_preemptible() || seen.is_some_and(|it| it != nesting) {
+        if nesting == Nesting::Preemptible || seen.is_some_and(|it| it != nesting) {
             return true;
         }
         seen = Some(nesting);
@@ -97,10 +104,11 @@ mod tests {
             (Tracepoint, 9, (6, 12), Nesting::Exclusive),
             (Profile, 1, (5, 10), Nesting::Exclusive),
             (RawTracepoint, 1, (6, 12), Nesting::Itself(3)),
-            (RawTracepoint, 1, (6, 1), Nesting::Preemptible(3)),
+            (RawTracepoint, 1, (6, 1), Nesting::Preemptible),
             (Fentry, 1, (5, 15), Nesting::Itself(3)),
-            (Fentry, 2, (6, 12), Nesting::Preemptible(3)),
-            (Uprobe, 1, (6, 12), Nesting::Preemptible(3)),
+            (Fentry, 2, (6, 12), Nesting::Preemptible),
+            (Uprobe, 1, (6, 12), Nesting::Preemptible),
+            (Fentry, 1, (5, 11), Nesting::Preemptible),
             (Xdp, 1, (6, 12), Nesting::Softirq),
         ] {
             let points = vec![Point { kind, target: Attach::None }; n_points];
