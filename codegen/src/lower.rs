@@ -189,14 +189,13 @@ impl<'a> Context<'a> {
         id
     }
 
-    /// The member of `size` bytes that holds a task's name, and its offset, where the kernel's
-    /// types are known.
-    fn task_name(&self, size: u32) -> Option<((StructId, u32), u32)> {
+    /// A member of `size` bytes of a task, and its offset, where the kernel's types are known.
+    fn task_member(&self, name: &str, size: u32) -> Option<((StructId, u32), u32)> {
         let types = &self.program.types;
         let is_task = |it: &StructDef| it.name == "task_struct" && matches!(it.origin, Origin::Btf { .. });
         let id = types.structs.iter().position(is_task)?;
         let fields = types.structs[id].fields.as_ref()?;
-        let idx = fields.iter().position(|it| it.name == "comm" && self.size_of(&it.ty) == size)?;
+        let idx = fields.iter().position(|it| it.name == name && self.size_of(&it.ty) == size)?;
         Some(((StructId(id as u32), idx as u32), fields[idx].offset))
     }
 
