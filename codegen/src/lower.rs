@@ -90,6 +90,8 @@ struct Context<'a> {
     /// The subprogram that reports a failure, once something may fail.
     reporter: Option<Func>,
     scratch: Scratch,
+    /// Maps whose entries stay once they are there.
+    keeps_entries: HashSet<hir::MapId>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -107,6 +109,7 @@ impl<'a> Context<'a> {
             visitor: None,
             reporter: None,
             scratch: Scratch::default(),
+            keeps_entries: maps::kept_maps(program),
             diagnostics: Vec::new(),
         }
     }
