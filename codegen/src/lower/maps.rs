@@ -8,7 +8,7 @@ use crate::helpers::Helper;
 use crate::ir::{BinOp, Block, Cond, Func, Function, Map, Op, Region, Type, Value};
 use crate::storage::{Entry, Place};
 use lang::Span;
-use lang::hir::{Expr, ExprKind, MapId, MapOp, Program};
+use lang::hir::{Expr, ExprKind, MapId, MapKind, MapOp, Program};
 use lang::ty::{IntTy, Ty};
 use std::collections::HashSet;
 
@@ -18,6 +18,8 @@ const ANY: i64 = 0;
 const NO_EXIST: i64 = 1;
 /// What inserting gives when another CPU was faster.
 const EEXIST: i64 = -17;
+/// What an update behind the end of an array gives.
+const E2BIG: i64 = -7;
 
 /// Where an integer of a script map is, for an addition.
 struct Counter {
@@ -98,6 +100,7 @@ impl Body<'_, '_> {
                 }
                 self.mark_set(set);
             }
+            Place::Keyed { index: true, .. } => self.set_slot(entry, key, value),
             place => {
                 if value.ty.is_scalar() && self.cx.keeps_entries.contains(&map) {
                     return self.set_kept(entry, key, value);
@@ -130,6 +133,53 @@ impl Body<'_, '_> {
         self.count_refusal(result, entry.full);
         self.b.jump(done, &[]);
         self.b.start(done);
+    }
+
+    /// Writes to an array, whose values are all there.
+    fn set_slot(&mut self, entry: Entry, key: Option<&Expr>, value: &Expr) {
+        let value_ty = &value.ty;
+        let value = self.temporary(value);
+        let (done, outside) = (self.b.block(), self.b.block());
+        let key = self.key(entry.place, key);
+        let (_, found) = self.look_up(entry.place, key);
+        let ptr = self.b.check_null(found, outside);
+        self.copy(Memory { ptr, offset: 0, align: 8 }, value, self.cx.size_of(value_ty));
+        self.b.jump(done, &[]);
+        self.b.start(outside);
+        self.count(entry.full);
+        let status = self.b.constant(E2BIG);
+        self.report_update(status);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+    }
+
+    /// `delete` of an index: its value becomes zero, on every CPU.
+    fn delete_slot(&mut self, map: MapId, place: Place, key: Option<&Expr>, span: Span) -> Value {
+        let size = self.cx.size_of(&self.value_ty(map));
+        if matches!(place, Place::Keyed { per_cpu: true, .. }) {
+            let inside = self.b.variable(Type::I64);
+            let zero = self.b.constant(0);
+            self.b.write(inside, zero);
+            self.each_cpu(place, key, span, |body, ptr| {
+                body.zero(Memory { ptr, offset: 0, align: 8 }, size);
+                let one = body.b.constant(1);
+                body.b.write(inside, one);
+            });
+            return self.b.read(inside);
+        }
+        let (done, result) = self.b.block_with_number();
+        let outside = self.b.block();
+        let key = self.key(place, key);
+        let (_, found) = self.look_up(place, key);
+        let ptr = self.b.check_null(found, outside);
+        self.zero(Memory { ptr, offset: 0, align: 8 }, size);
+        let one = self.b.constant(1);
+        self.b.jump(done, &[one]);
+        self.b.start(outside);
+        let zero = self.b.constant(0);
+        self.b.jump(done, &[zero]);
+        self.b.start(done);
+        result
     }
 
     fn mark_set(&mut self, set: u32) {
@@ -300,6 +350,9 @@ impl Body<'_, '_> {
                 let (_, entry) = self.look_up(place, key);
                 self.is_found(entry)
             }
+            (place @ Place::Keyed { index: true, .. }, MapOp::Delete) => {
+                self.delete_slot(map, place, key, span)
+            }
             (place, MapOp::Delete) => {
                 let key = self.key(place, key);
                 let map = self.kernel_map(place, key);
@@ -444,9 +497,10 @@ fn visit_function(program: &Program) -> Function {
     builder.finish()
 }
 
-/// The maps from which no probe deletes entries.
+/// The maps that are looked up by whole keys and from which no probe deletes entries.
 pub fn kept_maps(program: &Program) -> HashSet<MapId> {
-    let mut kept: HashSet<MapId> = (0..program.maps.len() as u32).map(MapId).collect();
+    let exact = |map: &MapId| !matches!(program.maps[map.0 as usize].kind, MapKind::Array | MapKind::Lpm);
+    let mut kept: HashSet<MapId> = (0..program.maps.len() as u32).map(MapId).filter(exact).collect();
     for probe in &program.probes {
         crate::visit::each_expr(&probe.body, &mut |expr| {
             if let ExprKind::MapOp { op: MapOp::Delete, map, .. } = &expr.kind {

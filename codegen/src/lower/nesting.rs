@@ -19,7 +19,8 @@ pub enum Nesting {
     /// kprobe, tracepoint and perf event programs: the kernel runs at most one of all of them on
     /// a CPU at a time (`bpf_prog_active`).
     Exclusive,
-    /// A program of raw tracepoint or fentry kind never nests with itself, but with all others.
+    /// A program of raw tracepoint or fentry kind, or run by the tracer, never nests with itself, but
+    /// with all others.
     Itself(usize),
     /// Packet programs: run in one softirq at a time.
     Softirq,
@@ -38,11 +39,15 @@ impl Nesting {
             | ProbeKind::Kprobe
             | ProbeKind::Kretprobe
             | ProbeKind::Interval
-            | ProbeKind::Profile => Nesting::Exclusive,
+            | ProbeKind::Profile
+            | ProbeKind::Software
+            | ProbeKind::Hardware
+            | ProbeKind::Watchpoint => Nesting::Exclusive,
+            // Run by the tracer, one after the other, while the others are attached.
+            ProbeKind::SelfSignal => Nesting::Itself(idx),
             // Linux 6.2 made raw tracepoint programs skip nested runs.
             ProbeKind::RawTracepoint if target.kernel >= KernelVersion(6, 2) => Nesting::Itself(idx),
-            // Each target of a trampoline is a program of its own, with its own guard.
-            // Linux 5.12 gave them one.
+            // Each target of a trampoline is a program of its own, since Linux 5.12 with its own guard.
             ProbeKind::Fentry | ProbeKind::Fexit
                 if probe.points.len() == 1 && target.kernel >= KernelVersion(5, 12) =>
             {
