@@ -27,6 +27,7 @@ pub(crate) mod nesting;
 mod packet;
 mod place;
 mod record;
+mod registers;
 mod scratch;
 mod stmt;
 mod strings;
@@ -327,6 +328,7 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Fexit
             | ProbeKind::Uprobe
             | ProbeKind::Uretprobe
+            | ProbeKind::Usdt
             | ProbeKind::Interval
             | ProbeKind::Profile
             | ProbeKind::Software

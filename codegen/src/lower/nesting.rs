@@ -54,7 +54,7 @@ impl Nesting {
                 Nesting::Itself(idx)
             }
             ProbeKind::RawTracepoint | ProbeKind::Fentry | ProbeKind::Fexit => Nesting::Preemptible,
-            ProbeKind::Uprobe | ProbeKind::Uretprobe => Nesting::Preemptible,
+            ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt => Nesting::Preemptible,
             ProbeKind::Xdp => Nesting::Softirq,
         }
     }
