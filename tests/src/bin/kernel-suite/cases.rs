@@ -6,6 +6,7 @@ mod errors;
 mod events;
 mod language;
 mod lifecycle;
+mod loops;
 mod losses;
 mod network;
 mod objects;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Case> {
         tracing::CASES,
         usdt::CASES,
         language::CASES,
+        loops::CASES,
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,
