@@ -248,6 +248,17 @@ pub enum Op {
         /// Whether the old value is the result.
         fetch: bool,
     },
+    /// Puts a number into memory and gives the one that was there, at once.
+    AtomicSwap {
+        /// 4 or 8 bytes.
+        width: u8,
+        /// Where.
+        ptr: Value,
+        /// Plus this.
+        offset: i32,
+        /// What.
+        value: Value,
+    },
     /// What a CO-RE access computes (mostly a field's byte offset), relocated on other kernels.
     FieldOffset(Access),
     /// The address of a subprogram, as a helper's callback.
@@ -443,7 +454,11 @@ impl Op {
             }
             Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::PtrAdd(a, b) => vec![*a, *b],
             Op::Load { ptr, .. } => vec![*ptr],
-            Op::Store { ptr, value, .. } | Op::AtomicAdd { ptr, value, .. } => vec![*ptr, *value],
+            Op::Store { ptr, value, .. }
+            | Op::AtomicAdd { ptr, value, .. }
+            | Op::AtomicSwap { ptr, value, .. } => {
+                vec![*ptr, *value]
+            }
             Op::Call(_, args) | Op::CallFunc(_, args) => args.clone(),
         }
     }
@@ -465,7 +480,9 @@ impl Op {
                 f(b);
             }
             Op::Load { ptr, .. } => f(ptr),
-            Op::Store { ptr, value, .. } | Op::AtomicAdd { ptr, value, .. } => {
+            Op::Store { ptr, value, .. }
+            | Op::AtomicAdd { ptr, value, .. }
+            | Op::AtomicSwap { ptr, value, .. } => {
                 f(ptr);
                 f(value);
             }
@@ -493,7 +510,10 @@ impl Op {
     /// Does something besides computing its result: may not be removed, repeated or moved
     /// across another such instruction. Loads are not effects but see them.
     pub fn has_effect(&self) -> bool {
-        matches!(self, Op::Store { .. } | Op::AtomicAdd { .. } | Op::Call(..) | Op::CallFunc(..))
+        matches!(
+            self,
+            Op::Store { .. } | Op::AtomicAdd { .. } | Op::AtomicSwap { .. } | Op::Call(..) | Op::CallFunc(..)
+        )
     }
 }
 

@@ -10,7 +10,8 @@
 //! * A map value's null check stands right before its first use.
 //! * A variable offset is bounded by a comparison of the very value that is added to the pointer.
 //! * Aggregations are updated by plain loads and stores only where nothing that updates the same
-//!   map can come between (`nesting`); everywhere else by atomic additions.
+//!   map can come between (`nesting`); everywhere else by atomic operations.
+//! * No two runs that may be under way on one CPU share scratch memory (`scratch`).
 
 mod aggregate;
 mod arith;
@@ -25,11 +26,12 @@ mod keys;
 mod loops;
 mod maps;
 mod memory;
-mod nesting;
+pub(crate) mod nesting;
 mod packet;
 mod place;
 mod record;
 mod registers;
+mod scratch;
 mod stmt;
 mod strings;
 #[cfg(test)]
@@ -43,7 +45,7 @@ pub use functions::{FRAME, register_names, symbol};
 use crate::failure::Failure;
 use crate::helpers::Helper;
 use crate::ir::flow::Flow;
-use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, Value};
+use crate::ir::{self, CoreAccess, Func, Function, Op, Region, Type, Value};
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
@@ -54,6 +56,7 @@ use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
+use scratch::Scratch;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use stmt::addressed;
@@ -101,10 +104,9 @@ struct Context<'a> {
     visitor: Option<Func>,
     /// The subprogram that reports a failure, once something may fail.
     reporter: Option<Func>,
-    /// Bytes of scratch memory for all programs so far.
-    scratch_size: u32,
-    /// Bytes behind them that are never written, though the verifier thinks that they might be.
-    scratch_slack: u32,
+    scratch: Scratch,
+    /// Maps whose entries stay once they are there.
+    keeps_entries: HashSet<hir::MapId>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -123,8 +125,8 @@ impl<'a> Context<'a> {
             n_rounds: 0,
             visitor: None,
             reporter: None,
-            scratch_size: 0,
-            scratch_slack: 0,
+            scratch: Scratch::default(),
+            keeps_entries: maps::kept_maps(program),
             diagnostics: Vec::new(),
         }
     }
@@ -136,13 +138,12 @@ impl<'a> Context<'a> {
             probes.iter().enumerate().map(|(idx, it)| Nesting::of(it, idx, self.target)).collect();
         let mut functions: Vec<Option<Function>> = probes.iter().map(|_| None).collect();
         for (first, &nesting) in nestings.iter().enumerate() {
-            let base = self.scratch_size;
+            let base = self.scratch.shared;
             for idx in first..probes.len() {
                 if nestings[idx] == nesting && functions[idx].is_none() {
-                    let (function, used) = Body::lower(self, idx, base);
+                    let function = Body::lower(self, idx, nesting, base);
                     self.refuse_function(&function);
                     functions[idx] = Some(function);
-                    self.scratch_size = self.scratch_size.max(base + used);
                 }
             }
         }
@@ -177,24 +178,16 @@ impl<'a> Context<'a> {
 
     fn module(self, mut functions: Vec<Function>) -> ir::Module {
         let mut maps = self.plan.maps;
-        let scratch_size = self.scratch_size + self.scratch_slack;
-        if scratch_size > 0 {
-            storage::push(&mut maps, storage::scratch_map(scratch_size));
-        }
+        maps.extend(self.scratch.maps());
         functions.extend(self.subprograms);
         ir::Module {
             functions,
             maps,
             accesses: self.accesses,
             failures: self.failures,
-            scratch_size,
+            scratch_size: self.scratch.size(),
             globals: self.plan.globals,
         }
-    }
-
-    /// The map that [`storage::scratch_map`] makes stands behind the plan's.
-    fn scratch_map(&self) -> Map {
-        Map(self.plan.maps.len() as u32)
     }
 
     /// Adds a function behind the programs.
@@ -217,14 +210,13 @@ impl<'a> Context<'a> {
         id
     }
 
-    /// The member of `size` bytes that holds a task's name, and its offset, where the kernel's
-    /// types are known.
-    fn task_name(&self, size: u32) -> Option<((StructId, u32), u32)> {
+    /// A member of `size` bytes of a task, and its offset, where the kernel's types are known.
+    fn task_member(&self, name: &str, size: u32) -> Option<((StructId, u32), u32)> {
         let types = &self.program.types;
         let is_task = |it: &StructDef| it.name == "task_struct" && matches!(it.origin, Origin::Btf { .. });
         let id = types.structs.iter().position(is_task)?;
         let fields = types.structs[id].fields.as_ref()?;
-        let idx = fields.iter().position(|it| it.name == "comm" && self.size_of(&it.ty) == size)?;
+        let idx = fields.iter().position(|it| it.name == name && self.size_of(&it.ty) == size)?;
         Some(((StructId(id as u32), idx as u32), fields[idx].offset))
     }
 
@@ -247,7 +239,7 @@ impl<'a> Context<'a> {
 
     fn refuse_large_scratch(&mut self) {
         let Some(probe) = self.program.probes.first() else { return };
-        let size = self.scratch_size + self.scratch_slack;
+        let size = self.scratch.size();
         if size > SCRATCH_LIMIT {
             self.diagnostics.push(
                 Diagnostic::error(
@@ -274,6 +266,7 @@ struct Body<'a, 'c> {
     /// Where this function's scratch memory starts, once something uses it.
     scratch: Option<Value>,
     scratch_base: u32,
+    nesting: Nesting,
     /// Bytes of scratch memory in use, and the most there were.
     scratch_used: u32,
     scratch_peak: u32,
@@ -298,8 +291,8 @@ enum Local {
 }
 
 impl<'a, 'c> Body<'a, 'c> {
-    /// Lowers a probe; also gives the bytes of scratch memory that it uses behind `base`.
-    fn lower(cx: &'c mut Context<'a>, idx: usize, base: u32) -> (Function, u32) {
+    /// Lowers a probe, whose scratch memory starts at `base` where it is shared.
+    fn lower(cx: &'c mut Context<'a>, idx: usize, nesting: Nesting, base: u32) -> Function {
         let probe = &cx.program.probes[idx];
         let ctx_type = Type::Ptr(Region::Ctx);
         let b = Builder::new(format!("probe{idx}"), Some(idx), vec![ctx_type], probe.span);
@@ -312,6 +305,7 @@ impl<'a, 'c> Body<'a, 'c> {
             ctx,
             scratch: None,
             scratch_base: base,
+            nesting,
             scratch_used: 0,
             scratch_peak: 0,
             locals: Vec::new(),
@@ -330,8 +324,10 @@ impl<'a, 'c> Body<'a, 'c> {
         body.stmts(&probe.body);
         body.return_default();
         body.b.set_span(probe.span);
-        body.prologue(start);
-        (body.b.finish(), body.scratch_peak)
+        body.enter(start);
+        body.provide_scratch();
+        body.account_scratch();
+        body.b.finish()
     }
 
     fn local(&mut self, ty: &Ty, addressed: bool) -> Local {
@@ -346,34 +342,6 @@ impl<'a, 'c> Body<'a, 'c> {
         self.b.start_entry();
         self.b.jump(start, &[]);
         self.b.seal(start);
-    }
-
-    /// Joins the entry block to the body, and looks scratch memory up where it is first needed.
-    fn prologue(&mut self, start: ir::Block) {
-        self.enter(start);
-        let Some(scratch) = self.scratch else { return };
-        // Not before a predicate: most events go no further.
-        let rest = self.b.open(self.b.home(scratch));
-        let (failed, found) = (self.b.block(), self.b.block());
-        let zero = self.b.constant(0);
-        let key = self.b.slot(4, 4);
-        let key = self.b.op(Op::SlotAddr(key));
-        self.b.store(4, key, 0, zero);
-        let map = self.b.op(Op::MapAddr(self.cx.scratch_map()));
-        let value = self.b.call(Helper::MapLookupElem, &[map, key]);
-        self.b.branch(Cond::Eq, value, zero, failed, found);
-        self.b.start(failed);
-        self.return_default();
-        self.b.start(found);
-        match self.scratch_base {
-            0 => self.b.define(scratch, Op::NonNull(value)),
-            base => {
-                let value = self.b.op(Op::NonNull(value));
-                let base = self.b.constant(base.into());
-                self.b.define(scratch, Op::PtrAdd(value, base));
-            }
-        }
-        self.b.jump(rest, &[]);
     }
 
     /// Returns what lets the event pass unchanged: packets go on, and a tracepoint's other

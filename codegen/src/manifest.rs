@@ -96,7 +96,8 @@ pub enum Storage {
 pub struct Globals {
     /// The ring buffer's symbol, when there is one.
     pub ring: Option<String>,
-    /// In `.bss`: u64 count of records that did not fit the ring buffer.
+    /// In `.bss`: u64 count of lost events: records that did not fit the ring buffer, runs without
+    /// scratch memory.
     pub lost: Option<u32>,
     /// Size of `.bss`; 0 for none.
     pub bss_size: u32,

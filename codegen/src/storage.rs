@@ -13,6 +13,7 @@
 
 use crate::ir::{Globals, KernelMap, KernelMapKind, Map};
 use crate::lower::FEW_ROUNDS;
+use crate::lower::nesting::Nesting;
 use crate::manifest::{self, Storage};
 use crate::target::{KernelVersion, Target};
 use crate::visit;
@@ -31,6 +32,12 @@ const MAPPABLE: u32 = 0x400;
 const PREALLOCATED_LIMIT: u64 = 1 << 20;
 /// Bytes of the keys of kernel maps for short strings.
 pub const SHORT_KEY: u32 = 64;
+/// Runs of preemptible programs that one CPU has room for.
+pub const MOST_SLOTS: u32 = 64;
+/// The same for runs that need much memory.
+const LEAST_SLOTS: u32 = 8;
+/// Bytes for all of them, where so many fit.
+const SLOTS_BYTES: u32 = 128 << 10;
 /// What the kernel keeps of a map's name.
 const NAME_LIMIT: usize = 15;
 
@@ -45,7 +52,8 @@ pub struct Plan {
     pub entries: Vec<Entry>,
     /// The ring buffer, when there is an action or something may fail.
     pub events: Option<Map>,
-    /// Offset in `.bss` of the u64 that counts records that did not fit the ring buffer.
+    /// Offset in `.bss` of the u64 that counts lost events: records that did not fit the ring
+    /// buffer, runs without scratch memory. There are none without it.
     pub lost: Option<u32>,
     /// Offset in `.rodata` of the u64 process id of the child.
     pub cpid: Option<u32>,
@@ -94,7 +102,9 @@ pub enum Place {
 /// Plans the storage of a program.
 pub fn plan(program: &hir::Program, target: &Target) -> Plan {
     let mut planner = Planner { program, target, maps: Vec::new(), bss: Region::default() };
-    let lost = sends_records(program).then(|| planner.bss.take(8, 8));
+    let sends = sends_records(program);
+    let loses = sends || Nesting::Preemptible.is_among(program, target);
+    let lost = loses.then(|| planner.bss.take(8, 8));
     let entries: Vec<Entry> = (0..program.maps.len()).map(|idx| planner.entry(idx)).collect();
     let zeros_size = zeros_size(program);
     let zeros = planner.bss.take(zeros_size, 8);
@@ -111,7 +121,7 @@ pub fn plan(program: &hir::Program, target: &Target) -> Plan {
         bss: (bss_size > 0).then(|| push(&mut maps, data("bss", bss_size, MAPPABLE))),
         bss_size,
     };
-    let events = lost.map(|_| push(&mut maps, ring(program.config.perf_rb_pages)));
+    let events = sends.then(|| push(&mut maps, ring(program.config.perf_rb_pages)));
     Plan { maps, globals, entries, events, lost, cpid, start, zeros, zeros_size }
 }
 
@@ -119,6 +129,12 @@ pub fn plan(program: &hir::Program, target: &Target) -> Plan {
 pub fn scratch_map(size: u32) -> KernelMap {
     let kind = KernelMapKind::PerCpuArray;
     KernelMap { kind, ..data("scratch", size, 0) }
+}
+
+/// The per-CPU array whose entries are the scratch memory of one run each.
+pub fn slots_map(size: u32) -> KernelMap {
+    let max_entries = (SLOTS_BYTES / size.max(1)).clamp(LEAST_SLOTS, MOST_SLOTS);
+    KernelMap { kind: KernelMapKind::PerCpuArray, max_entries, ..data("slots", size, 0) }
 }
 
 /// Adds a kernel map.

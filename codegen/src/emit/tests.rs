@@ -105,6 +105,9 @@ fn accesses_take_offsets() {
     let fetch = "v2 = map_value_addr data+0; v3 = atomic_fetch_add.64 v2+0, v0; return v3";
     let expected = ["r0 = r1", "r5 = data+0 ll", "r0 = atomic_fetch_add((u64 *)(r5 + 0), r0)", "exit"];
     check(isa, fetch, &expected);
+    let swap = "v2 = map_value_addr data+0; v3 = atomic_swap.64 v2+0, v0; return v3";
+    let expected = ["r0 = r1", "r5 = data+0 ll", "r0 = xchg((u64 *)(r5 + 0), r0)", "exit"];
+    check(isa, swap, &expected);
 }
 
 #[test]

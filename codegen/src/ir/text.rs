@@ -222,6 +222,9 @@ fn op_text(module: &Module, op: &Op) -> String {
             let name = if *fetch { "atomic_fetch_add" } else { "atomic_add" };
             format!("{name}.{} {ptr}{offset:+}, {value}", 8 * u32::from(*width))
         }
+        Op::AtomicSwap { width, ptr, offset, value } => {
+            format!("atomic_swap.{} {ptr}{offset:+}, {value}", 8 * u32::from(*width))
+        }
         Op::FieldOffset(access) => format!("field_offset {access}"),
         Op::FuncAddr(func) => format!("func_addr {func}"),
         Op::Call(helper, args) => format!("call {}({})", helper.name(), list(args)),

@@ -167,6 +167,7 @@ impl<'a> Body<'a, '_> {
             ctx,
             scratch: None,
             scratch_base: self.scratch_base,
+            nesting: self.nesting,
             scratch_used: self.scratch_used,
             scratch_peak: self.scratch_peak,
             locals: Vec::new(),

@@ -15,6 +15,7 @@
 //! takes no frame.
 
 use super::memory::Memory;
+use super::nesting::Nesting;
 use super::stmt::addressed;
 use super::{Body, Builder, Context, Local, packet, uses};
 use crate::ir::{self, Cond, Func, Op, Region, Type, Value};
@@ -177,6 +178,8 @@ impl<'a, 'c> Body<'a, 'c> {
             b,
             // Nothing in a function asks for the context.
             ctx: frame,
+            // Nor does it look scratch memory up, which is what depends on the class.
+            nesting: Nesting::Alone,
             scratch: Some(frame),
             scratch_base: 0,
             scratch_used: layout.size,

@@ -423,6 +423,7 @@ impl<'a> Cursor<'a> {
             "store." => Ok(Op::Store { width, ptr, offset, value }),
             "atomic_add." => Ok(Op::AtomicAdd { width, ptr, offset, value, fetch: false }),
             "atomic_fetch_add." => Ok(Op::AtomicAdd { width, ptr, offset, value, fetch: true }),
+            "atomic_swap." => Ok(Op::AtomicSwap { width, ptr, offset, value }),
             _ => Err(format!("unknown operation `{stem}{}`", u32::from(width) * 8)),
         }
     }
