@@ -28,6 +28,7 @@ mod place;
 mod record;
 mod stmt;
 mod strings;
+mod text;
 #[cfg(test)]
 mod tests;
 

@@ -114,6 +114,42 @@ builtins! {
     Kptr = "kptr" ("(pointer) -> pointer") Value;
     /// Marks a pointer as user memory.
     Uptr = "uptr" ("(pointer) -> pointer") Value;
+    /// Bytes of a string in front of its NUL.
+    Strlen = "strlen" ("(string) -> uint64") Value;
+    /// Bytes that a string has room for, its NUL included.
+    Strcap = "strcap" ("(string) -> uint64") Compiler;
+    /// 0 when two strings are equal in their first n bytes, else 1.
+    Strncmp = "strncmp" ("(string, string, n) -> uint64") Value;
+    /// Where the second string begins in the first one, from 0; -1 when it does not.
+    Strstr = "strstr" ("(string, string) -> int64") Value;
+    /// Whether the second string is part of the first one.
+    Strcontains = "strcontains" ("(string, string) -> bool") Value;
+    /// Whether a string begins with a literal.
+    StartsWith = "starts_with" ("(string, literal) -> bool") Value;
+    /// Whether a string ends with a literal.
+    EndsWith = "ends_with" ("(string, literal) -> bool") Value;
+    /// Whether a whole string matches a literal pattern with `*` and `?`.
+    Strmatch = "strmatch" ("(string, pattern) -> bool") Value;
+    /// Two strings as one, at most `max_strlen` bytes.
+    StrConcat = "str_concat" ("(string, string) -> string") Value;
+    /// Bytes that `str` copies at most: `max_strlen`.
+    DefaultStrLength = "default_str_length" ("-> uint64") Compiler;
+    /// Copies bytes from memory, up to `max_strlen`; an array needs no length.
+    Buf = "buf" ("(pointer or array[, length]) -> buffer") Value;
+    /// The difference of the first two bytes that differ, 0 when all n are equal.
+    Memcmp = "memcmp" ("(memory, memory, n) -> int64") Value;
+    /// An integer with its bytes in the other order.
+    Bswap = "bswap" ("(n) -> unsigned integer of the same size") Value;
+    /// A network address as bytes in network order.
+    Pton = "pton" ("(literal) -> uint8[4] or uint8[16]") Compiler;
+    /// Six bytes as a MAC address.
+    Macaddr = "macaddr" ("(array or pointer) -> macaddr_t") Value;
+    /// What an error number means; its sign does not matter.
+    Strerror = "strerror" ("(n) -> string") Value;
+    /// What a signal means.
+    SignalName = "signal_name" ("(n) -> string") Value;
+    /// The name of a system call of this machine.
+    SyscallName = "syscall_name" ("(n) -> string") Value;
 
     /// Number of calls.
     Count = "count" ("()") Aggregation;

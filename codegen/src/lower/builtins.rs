@@ -11,7 +11,7 @@ use lang::attach;
 use lang::builtins::Builtin;
 use lang::hir::{Clock, Expr, ExprKind};
 use lang::probes::{Context, ProbeKind};
-use lang::ty::{Space, StackTy, Ty};
+use lang::ty::{IntTy, Space, StackTy, Ty};
 
 /// `BPF_F_USER_STACK`
 const USER_STACK: i64 = 0x100;
@@ -58,6 +58,21 @@ impl Body<'_, '_> {
             Builtin::Func => self.function_address(),
             Builtin::Len => self.frames(args),
             Builtin::Ctx => self.ctx,
+            Builtin::Strlen
+            | Builtin::Strncmp
+            | Builtin::Strstr
+            | Builtin::Strcontains
+            | Builtin::StartsWith
+            | Builtin::EndsWith
+            | Builtin::Strmatch
+            | Builtin::Memcmp => self.text_builtin(builtin, args, span),
+            Builtin::Bswap => match args {
+                [n] => {
+                    let (value, size) = (self.number(n), self.int_ty(&n.ty).size);
+                    if size == 1 { self.extend(value, IntTy::new(1, false)) } else { self.b.op(Op::Bswap(8 * size, value)) }
+                }
+                _ => self.not_here(builtin, span),
+            },
             Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => match args.last() {
                 Some(arg) => self.scalar(arg),
                 None => self.b.constant(0),
@@ -82,6 +97,17 @@ impl Body<'_, '_> {
                 self.user_symbol_into(address, to);
             }
             (Builtin::Ntop, _) => self.address_into(args, to),
+            (Builtin::StrConcat, Ty::Str(capacity)) => self.concat_into(args, *capacity, to),
+            (Builtin::Buf, Ty::Buf(capacity)) => self.bytes_into(args, *capacity, to),
+            (Builtin::Macaddr, _) => {
+                if let [from] = args {
+                    let place = self.place(from);
+                    self.copy_bytes(to, place, 6);
+                }
+            }
+            (Builtin::Strerror | Builtin::SignalName | Builtin::SyscallName, _) => {
+                self.name_into(builtin, args, to);
+            }
             (Builtin::Join, Ty::Buf(capacity)) => self.strings_into(args, *capacity, to),
             _ => {
                 self.not_here(builtin, expr.span);
@@ -300,7 +326,7 @@ impl Body<'_, '_> {
 
     /// Copies a string behind the first `at` bytes and gives the bytes used then. Goes to `full`
     /// when there is no room, or when the string cannot be read.
-    fn append_string(&mut self, to: Memory, capacity: u32, at: Value, from: Place, full: Block) -> Value {
+    pub fn append_string(&mut self, to: Memory, capacity: u32, at: Value, from: Place, full: Block) -> Value {
         // The verifier takes the string's start and its length for independent of one another.
         let longest = self.cx.program.config.max_strlen.min(capacity);
         self.cx.scratch_slack = self.cx.scratch_slack.max(longest);

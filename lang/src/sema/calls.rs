@@ -1,5 +1,9 @@
 //! Calls of builtins that give a value.
 
+mod addresses;
+mod names;
+mod strings;
+
 use super::literals::{self, int_value};
 use super::stmts::Body;
 use super::{infer, operators, places};
@@ -19,12 +23,14 @@ fn arity(builtin: Builtin) -> (usize, usize) {
     use Builtin::*;
     match builtin {
         Pid | Tid | Uid | Gid | Comm | Elapsed | Cpu | Curtask | Rand | Cgroup | Func | Probe | Probetype
-        | ArgN | Retval | Args | Ctx | Cpid | Count | Pass | Drop => (0, 0),
+        | ArgN | Retval | Args | Ctx | Cpid | DefaultStrLength | Count | Pass | Drop => (0, 0),
         Nsecs | Exit | Time => (0, 1),
         Kstack | Ustack => (0, 2),
-        Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero => (1, 1),
-        Str | Ntop | Hist | Delete | Join => (1, 2),
-        Strftime | HasKey => (2, 2),
+        Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero | Strlen
+        | Strcap | Bswap | Pton | Macaddr | Strerror | SignalName | SyscallName => (1, 1),
+        Str | Buf | Ntop | Hist | Delete | Join => (1, 2),
+        Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat => (2, 2),
+        Strncmp | Memcmp => (3, 3),
         Print => (1, 3),
         Lhist => (4, 4),
         Printf => (1, usize::MAX),
@@ -106,6 +112,22 @@ impl<'a> Body<'_, 'a> {
             Builtin::Kaddr => self.kaddr(args[0], span),
             Builtin::Ntop => self.ntop(args, span),
             Builtin::Strftime => self.strftime(args, span),
+            Builtin::Strlen => self.strlen(args[0], span),
+            Builtin::Strcap => self.strcap(args[0], span),
+            Builtin::Strncmp => self.strncmp(args, span),
+            Builtin::Strstr | Builtin::Strcontains => self.text_in_text(builtin, args, span),
+            Builtin::StartsWith | Builtin::EndsWith | Builtin::Strmatch => {
+                self.text_like(builtin, args, span)
+            }
+            Builtin::StrConcat => self.str_concat(args, span),
+            Builtin::Buf => self.buf(args, span),
+            Builtin::Memcmp => self.memcmp(args, span),
+            Builtin::Bswap => self.bswap(args[0], span),
+            Builtin::Pton => self.pton(args[0], span),
+            Builtin::Macaddr => self.macaddr(args[0], span),
+            Builtin::Strerror | Builtin::SignalName | Builtin::SyscallName => {
+                self.name_of_number(builtin, args[0], span)
+            }
             Builtin::Kptr => self.in_space(builtin, Space::Kernel, args[0], span),
             Builtin::Uptr => self.in_space(builtin, Space::User, args[0], span),
             _ => self.plain(builtin, span),
@@ -205,29 +227,6 @@ impl<'a> Body<'_, 'a> {
             Some(address) => hir::Expr { kind: ExprKind::Const(address as i64), ty: Ty::U64, span },
             None => self.fail(Diagnostic::error(span, format!("the kernel has no symbol `{name}`"))),
         }
-    }
-
-    /// `ntop([af, ]address)`
-    fn ntop(&mut self, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
-        let (family, address) = match args {
-            [family, address] => (Some(self.int64(family)), self.value(address)),
-            _ => (None, self.value(args[0])),
-        };
-        let address = match &address.ty {
-            Ty::Error => return self.unknown(span),
-            Ty::Ipv4 | Ty::Ipv6 | Ty::Inet if family.is_none() => return hir::Expr { span, ..address },
-            Ty::Int(_) => infer::coerce(address, &Ty::U32),
-            Ty::Array(of, n) => match crate::layout::size_of(of, &self.cx.types) * n {
-                4 | 16 => address,
-                size => {
-                    let message = format!("an address has 4 or 16 bytes, this array has {size}");
-                    return self.fail(Diagnostic::error(address.span, message));
-                }
-            },
-            _ => return self.not_a(&address, "an address: an integer or an array"),
-        };
-        let args = family.into_iter().chain([address]).collect();
-        hir::Expr { kind: ExprKind::Builtin(Builtin::Ntop, args), ty: Ty::Inet, span }
     }
 
     /// `strftime(format, nsecs)`
