@@ -315,18 +315,21 @@ fn zeros_size(program: &hir::Program) -> u32 {
     let values = program.maps.iter().map(|it| size(&it.value) + if it.agg().is_some() { 8 } else { 0 });
     let mut largest = values.max().unwrap_or(0);
     for probe in &program.probes {
-        let mut loops = false;
+        let (mut loops, mut searches) = (false, false);
         let mut longest = probe.locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
         visit::each_stmt(
             &probe.body,
             &mut |stmt| loops |= matches!(stmt.kind, StmtKind::While { .. } | StmtKind::ForRange { .. }),
-            &mut |expr| match expr.ty {
-                // Foreign memory, of which only parts are copied.
-                Ty::Struct(_) | Ty::Array(..) => {}
-                _ => longest = longest.max(size(&expr.ty)),
+            &mut |expr| {
+                searches |= is_search(expr);
+                match expr.ty {
+                    // Foreign memory, of which only parts are copied.
+                    Ty::Struct(_) | Ty::Array(..) => {}
+                    _ => longest = longest.max(size(&expr.ty)),
+                }
             },
         );
-        largest = largest.max(longest).max(if loops { 8 } else { 0 });
+        largest = largest.max(longest).max(if loops || searches { 8 } else { 0 });
     }
     largest
 }
@@ -344,6 +347,12 @@ fn sends_records(program: &hir::Program) -> bool {
         });
     }
     sends
+}
+
+/// Whether a string is looked for in another one.
+fn is_search(expr: &Expr) -> bool {
+    let ExprKind::Builtin(builtin, _) = expr.kind else { return false };
+    matches!(builtin, Builtin::Strstr | Builtin::Strcontains | Builtin::Strmatch)
 }
 
 fn is_constant(expr: &Expr) -> bool {

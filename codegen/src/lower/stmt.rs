@@ -3,7 +3,7 @@
 use super::builder::Variable;
 use super::packet::{XDP_DROP, XDP_PASS};
 use super::{Body, Local};
-use crate::ir::{BinOp, Block, Cond, Type};
+use crate::ir::{BinOp, Block, Cond, Type, Value};
 use crate::target::KernelVersion;
 use crate::visit;
 use lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind, Verdict};
@@ -124,7 +124,7 @@ impl Body<'_, '_> {
     }
 
     /// The head of a loop whose bound the verifier may not see.
-    fn guard(&mut self, body: Block, done: Block) {
+    pub fn guard(&mut self, body: Block, done: Block) {
         if self.has_loop_guard() { self.b.loop_guard(body, done) } else { self.b.jump(body, &[]) }
     }
 
@@ -140,14 +140,21 @@ impl Body<'_, '_> {
 
     /// Adds a zero that the verifier does not know.
     fn blur(&mut self, variable: Variable) {
+        if self.has_loop_guard() {
+            let value = self.b.read(variable);
+            let value = self.blurred(value);
+            self.b.write(variable, value);
+        }
+    }
+
+    /// The value as one that the verifier does not know, where loops are guarded.
+    pub fn blurred(&mut self, value: Value) -> Value {
         if !self.has_loop_guard() {
-            return;
+            return value;
         }
         let zeros = self.zeros();
         let zero = self.b.load(8, false, zeros, 0);
-        let value = self.b.read(variable);
-        let value = self.b.binary(BinOp::Add, value, zero);
-        self.b.write(variable, value);
+        self.b.binary(BinOp::Add, value, zero)
     }
 
     fn range_loop(&mut self, var: LocalId, start: &Expr, end: &Expr, body: &[Stmt]) {

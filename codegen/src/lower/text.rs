@@ -1,7 +1,8 @@
 //! Looking into strings and bytes: lengths, parts, patterns, names of numbers.
 //!
-//! Loops here are bounded by the capacities of what they look at, which the verifier follows round by
-//! round.
+//! Loops here are bounded by the capacities of what they look at. Where there is `may_goto`, the verifier
+//! sees what a round does once; older kernels follow round by round, and each decision is one of the 8192
+//! that they keep in mind: there are few in a round then.
 
 use super::Body;
 use super::memory::Memory;
@@ -15,8 +16,8 @@ use lang::names::CAPACITY;
 use lang::pattern;
 use lang::ty::Ty;
 
-/// Most rounds of looking for a string that is not known in advance: the verifier follows each of them.
-const MOST_ROUNDS: u32 = 1 << 15;
+/// Most rounds of looking for a string that is not known in advance, where the verifier follows each.
+const MOST_ROUNDS: u32 = 1 << 11;
 
 /// A string in the program's own memory.
 #[derive(Clone, Copy)]
@@ -143,12 +144,12 @@ impl Body<'_, '_> {
             ExprKind::Str(bytes) => self.find(hay, &plain(bytes), zero, missing),
             _ => {
                 let needle = self.text(wanted);
-                if hay.capacity.saturating_mul(needle.capacity) > MOST_ROUNDS {
+                if !self.has_loop_guard() && hay.capacity.saturating_mul(needle.capacity) > MOST_ROUNDS {
                     let message = format!(
-                        "text of {} bytes in text of {} is too much to look for",
-                        needle.capacity, hay.capacity
+                        "looking for text of {} bytes in text of {} needs Linux 6.9, the target is Linux {}",
+                        needle.capacity, hay.capacity, self.cx.target.kernel
                     );
-                    let hint = "the verifier follows every step: shorten one with `str(pointer, length)`";
+                    let hint = "older kernels follow every step: shorten one with `str(pointer, length)`";
                     self.cx.diagnostics.push(lang::Diagnostic::error(span, message).hint(hint));
                 }
                 self.find_text(hay, needle, missing)
@@ -232,11 +233,14 @@ impl Body<'_, '_> {
             return from;
         };
         let base = self.address(text.memory);
-        let [head, look, inside, next] = std::array::from_fn(|_| self.b.block());
+        let [head, test, look, inside, next] = std::array::from_fn(|_| self.b.block());
         let (found, place) = self.b.block_with_number();
         let at = self.b.param(head, Type::I64);
+        let from = self.blurred(from);
         self.b.jump(head, &[from]);
         self.b.start_unsealed(head);
+        self.guard(test, missing);
+        self.b.start(test);
         let limit = self.b.constant(last.into());
         self.b.branch(Cond::ULe, at, limit, look, missing);
         self.b.start(look);
@@ -244,7 +248,10 @@ impl Body<'_, '_> {
         let (first, zero) = (self.b.load(1, false, here, 0), self.b.constant(0));
         self.b.branch(Cond::Eq, first, zero, missing, inside);
         self.b.start(inside);
-        self.compare_part(here, part, next, missing);
+        match self.has_loop_guard() {
+            true => self.compare_part(here, part, next, missing),
+            false => self.compare_part_at_once(here, part, next),
+        }
         self.b.jump(found, &[at]);
         self.b.start(next);
         let following = self.b.binary_const(BinOp::Add, at, 1);
@@ -254,18 +261,45 @@ impl Body<'_, '_> {
         place
     }
 
+    /// [`Body::compare_part`] with one decision for all bytes.
+    fn compare_part_at_once(&mut self, here: Value, part: &[pattern::Byte], differ: Block) {
+        let mut differences = self.b.constant(0);
+        for (idx, byte) in part.iter().enumerate() {
+            let found = self.b.load(1, false, here, idx as i32);
+            let difference = match byte {
+                Some(wanted) => self.b.binary_const(BinOp::Xor, found, (*wanted).into()),
+                // 1 at the end of the text, which alone is less than 1.
+                None => {
+                    let less = self.b.binary_const(BinOp::Sub, found, 1);
+                    self.b.binary_const(BinOp::LShr, less, 63)
+                }
+            };
+            differences = self.b.binary(BinOp::Or, differences, difference);
+        }
+        let (zero, same) = (self.b.constant(0), self.b.block());
+        self.b.branch(Cond::Eq, differences, zero, same, differ);
+        self.b.start(same);
+    }
+
     /// Where a string begins that is only known when the program runs.
     fn find_text(&mut self, text: Text, wanted: Text, missing: Block) -> Value {
         let (base, needle) = (self.address(text.memory), self.address(wanted.memory));
-        let [head, inner, byte, compare, differ, same, next] = std::array::from_fn(|_| self.b.block());
+        let [head, start, inner, test, byte, compare, differ, same, next] =
+            std::array::from_fn(|_| self.b.block());
         let (found, place) = self.b.block_with_number();
         let (at, idx) = (self.b.param(head, Type::I64), self.b.param(inner, Type::I64));
         let zero = self.b.constant(0);
-        self.b.jump(head, &[zero]);
+        let first = self.blurred(zero);
+        self.b.jump(head, &[first]);
         self.b.start_unsealed(head);
+        self.guard(start, missing);
+        self.b.start(start);
         let zero = self.b.constant(0);
-        self.b.jump(inner, &[zero]);
+        let first = self.blurred(zero);
+        self.b.jump(inner, &[first]);
         self.b.start_unsealed(inner);
+        self.guard(test, missing);
+        self.b.start(test);
         let limit = self.b.constant(wanted.capacity.into());
         self.b.branch_with(Cond::ULt, idx, limit, (byte, &[]), (found, &[at]));
         self.b.start(byte);
