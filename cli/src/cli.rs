@@ -105,6 +105,14 @@ pub struct ScriptArgs {
 pub enum AllowArg {
     /// Packet verdicts other than the default
     Verdict,
+    /// Signals to processes
+    Signal,
+    /// Commands
+    System,
+    /// Other results of kernel functions
+    Override,
+    /// Changes to the memory of processes
+    Write,
 }
 
 /// How to run.

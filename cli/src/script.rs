@@ -119,7 +119,14 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
 
 /// What the flags allow.
 pub fn allow(named: &[AllowArg], all: bool) -> sema::Allow {
-    sema::Allow { verdict: all || named.contains(&AllowArg::Verdict) }
+    let has = |arg| all || named.contains(&arg);
+    sema::Allow {
+        verdict: has(AllowArg::Verdict),
+        signal: has(AllowArg::Signal),
+        system: has(AllowArg::System),
+        override_result: has(AllowArg::Override),
+        write: has(AllowArg::Write),
+    }
 }
 
 /// `KSCOPE_X` and `BPFTRACE_X` as configuration variables `x`; the first wins.

@@ -12,6 +12,7 @@
 //! * Aggregations are updated by plain loads and stores only where nothing that updates the same
 //!   map can come between (`nesting`); everywhere else by atomic additions.
 
+mod acting;
 mod aggregate;
 mod arith;
 mod builder;

@@ -49,6 +49,8 @@ pub struct Plan {
     pub cpid: Option<u32>,
     /// Offset in `.rodata` of the u64 boot time when the session started.
     pub start: Option<u32>,
+    /// Offset in `.rodata` of the u64 number of processors.
+    pub ncpus: Option<u32>,
     /// Offsets in `.rodata` of tables of names, [`CAPACITY`] bytes for each.
     pub tables: Vec<(Table, u32)>,
     /// Offset in `.bss` of bytes that stay zero: templates of first values, tails of strings.
@@ -101,6 +103,7 @@ pub fn plan(program: &hir::Program, target: &Target) -> Plan {
     let cpid = uses(program, Builtin::Cpid).then(|| rodata.take(8, 8));
     let start = uses(program, Builtin::Elapsed).then(|| rodata.take(8, 8));
 
+    let ncpus = uses(program, Builtin::Ncpus).then(|| rodata.take(8, 8));
     let mut tables = Vec::new();
     for builtin in [Builtin::Strerror, Builtin::SignalName, Builtin::SyscallName] {
         if let Some(table) = table_of(builtin, target).filter(|_| uses(program, builtin)) {
@@ -117,7 +120,7 @@ pub fn plan(program: &hir::Program, target: &Target) -> Plan {
         bss_size,
     };
     let events = lost.map(|_| push(&mut maps, ring(program.config.perf_rb_pages)));
-    Plan { maps, globals, entries, events, lost, cpid, start, tables, zeros, zeros_size }
+    Plan { maps, globals, entries, events, lost, cpid, start, ncpus, tables, zeros, zeros_size }
 }
 
 /// The table that a builtin looks its names up in.
@@ -176,6 +179,7 @@ impl Plan {
             bss_size: self.globals.bss_size,
             cpid: self.cpid,
             start: self.start,
+            ncpus: self.ncpus,
         }
     }
 }

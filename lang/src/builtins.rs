@@ -57,9 +57,9 @@ macro_rules! builtins {
 
 builtins! {
     /// Process id (thread group id) of the current task.
-    Pid = "pid" ("-> uint32") Value;
+    Pid = "pid" ("([curr_ns|init]) -> uint32") Value;
     /// Thread id of the current task.
-    Tid = "tid" ("-> uint32") Value;
+    Tid = "tid" ("([curr_ns|init]) -> uint32") Value;
     /// User id of the current task.
     Uid = "uid" ("-> uint64") Value;
     /// Group id of the current task.
@@ -78,6 +78,18 @@ builtins! {
     Rand = "rand" ("-> uint32") Value;
     /// Id of the current task's control group (version 2 hierarchy).
     Cgroup = "cgroup" ("-> uint64") Value;
+    /// Name of the user that the current task runs as.
+    Username = "username" ("-> username_t") Value;
+    /// Number of the machine's processors.
+    Ncpus = "ncpus" ("-> uint64") Value;
+    /// Number of the memory node that the probe runs on.
+    Numaid = "numaid" ("-> uint64") Value;
+    /// Ticks of the kernel's timer since boot.
+    Jiffies = "jiffies" ("-> uint64") Value;
+    /// 1 when the probe interrupted a process's own code, 0 in the kernel.
+    Usermode = "usermode" ("-> uint8") Value;
+    /// A register of the probed code.
+    Reg = "reg" ("(name) -> uint64") Value;
     /// The probed function.
     Func = "func" ("-> ksym or usym") Value;
     /// The attach point's full name.
@@ -104,6 +116,20 @@ builtins! {
     Ksym = "ksym" ("(address) -> ksym") Value;
     /// A user address of the current process as a symbol.
     Usym = "usym" ("(address) -> usym") Value;
+    /// Id of the control group with that folder.
+    Cgroupid = "cgroupid" ("(path) -> uint64") Compiler;
+    /// The folders of a control group, of all hierarchies or those whose names match.
+    CgroupPath = "cgroup_path" ("(id[, pattern]) -> cgroup_path_t") Value;
+    /// Sends a signal to the current process, by number or name.
+    Signal = "signal" ("(number or name)") Value;
+    /// Sends a signal to the current thread, by number or name.
+    SignalThread = "signal_thread" ("(number or name)") Value;
+    /// Makes the probed function return at once, with this value.
+    Override = "override" ("(value)") Value;
+    /// Copies bytes to memory of the current process; true when that worked.
+    WriteUser = "write_user" ("(to, from, length) -> bool") Value;
+    /// Writes text to the kernel's trace_pipe: at most three arguments, formats as the kernel has them.
+    Debugf = "debugf" ("(format, …)") Value;
     /// Address of a kernel symbol.
     Kaddr = "kaddr" ("(name) -> uint64") Compiler;
     /// A network address as text.
@@ -177,6 +203,14 @@ builtins! {
 
     /// Prints formatted text.
     Printf = "printf" ("(format, …)") Action;
+    /// Reports an error at this place of the script.
+    Errorf = "errorf" ("(format, …)") Action;
+    /// Reports a warning at this place of the script.
+    Warnf = "warnf" ("(format, …)") Action;
+    /// Prints a file, up to `max_cat_bytes`.
+    Cat = "cat" ("(format, …)") Action;
+    /// Runs a command in a shell and prints its output.
+    System = "system" ("(format, …)") Action;
     /// Prints a value or a map.
     Print = "print" ("(value) or (@map[, top[, div]])") Action;
     /// Removes all entries of a map.

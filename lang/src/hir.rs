@@ -109,6 +109,14 @@ pub struct Action {
 pub enum ActionKind {
     /// `printf(format, args…)`
     Printf(Format),
+    /// `errorf(format, args…)`
+    Errorf(Format),
+    /// `warnf(format, args…)`
+    Warnf(Format),
+    /// `cat(format, args…)`: prints the file of that name.
+    Cat(Format),
+    /// `system(format, args…)`: runs that command.
+    System(Format),
     /// `print(value)`: one argument.
     PrintValue,
     /// `print(@map)`, `print(@map, top)`, `print(@map, top, div)`: 0 to 2 integer arguments.
@@ -401,7 +409,11 @@ pub enum ExprKind {
     /// A builtin's value. Arguments by builtin: `str` (pointer, length limit or none),
     /// `ksym usym kptr uptr strftime` (scalar), `len` (stack), `ntop` (family or none, then an integer or an
     /// array place), `nsecs` (see [`Clock`] as a `Const`), `join` (pointer to pointers to
-    /// strings, giving a buffer), others none.
+    /// strings, giving a buffer), `strlen` and its kin (strings in memory, literals among them), `buf`
+    /// (a place or a pointer, a length if it is not that of the type), `memcmp` (two of these, a length as
+    /// `Const`), `macaddr` (a place), `reg` (the name as `Str`), `pid tid` (`Const` 1 for the initial
+    /// namespace, or none), `debugf` (the format as `Str`, scalars and strings), `signal override
+    /// strerror bswap cgroup_path` and their kin (a scalar), `write_user` (two addresses, a length), others none.
     Builtin(Builtin, Vec<Expr>),
     /// `argN` of a kprobe or uprobe.
     Register(u32),
@@ -560,6 +572,8 @@ pub struct Config {
     pub stack_mode: crate::ty::StackMode,
     /// The programs' licence.
     pub license: String,
+    /// Most bytes of a file that `cat` prints.
+    pub max_cat_bytes: u32,
     /// Whether programs report helper calls that fail.
     pub report_failures: bool,
 }
@@ -588,6 +602,7 @@ impl Default for Config {
             show_debug_info: false,
             stack_mode: crate::ty::StackMode::Bpftrace,
             license: "GPL".to_owned(),
+            max_cat_bytes: 10 << 10,
             report_failures: false,
         }
     }

@@ -79,6 +79,9 @@ pub trait Host {
     /// The text of a header that a script includes: beside the script, or in a folder given with `-I`.
     fn include(&self, path: &str) -> Option<String>;
 
+    /// The id of the control group with that folder.
+    fn cgroup_id(&self, path: &str) -> Option<u64>;
+
     /// The address of a kernel symbol.
     fn kernel_symbol(&self, name: &str) -> Option<u64>;
 }

@@ -13,7 +13,7 @@ pub fn size_of(ty: &Ty, types: &TypeTable) -> u32 {
         Ty::Int(it) => it.size.into(),
         Ty::Str(n) => *n,
         Ty::Buf(n) => 4 + n,
-        Ty::Ptr(..) | Ty::Ksym | Ty::Timestamp(_) => 8,
+        Ty::Ptr(..) | Ty::Ksym | Ty::Timestamp(_) | Ty::Username | Ty::CgroupPath(_) => 8,
         Ty::Array(of, n) => size_of(of, types) * n,
         Ty::Struct(id) => types.struct_def(*id).size,
         Ty::Enum(id) => types.enum_def(*id).int.size.into(),
@@ -39,7 +39,15 @@ pub fn align_of(ty: &Ty, types: &TypeTable) -> u32 {
         Ty::Tuple(items) => items.iter().map(|it| align_of(it, types)).max().unwrap_or(1),
         Ty::Record(items) => items.iter().map(|(_, it)| align_of(it, types)).max().unwrap_or(1),
         // Copies of foreign structs are moved by 8-byte words.
-        Ty::Struct(_) | Ty::Ptr(..) | Ty::Ksym | Ty::Usym | Ty::Timestamp(_) | Ty::Stack(_) | Ty::Agg(_) => 8,
+        Ty::Struct(_)
+        | Ty::Ptr(..)
+        | Ty::Ksym
+        | Ty::Usym
+        | Ty::Timestamp(_)
+        | Ty::Username
+        | Ty::CgroupPath(_)
+        | Ty::Stack(_)
+        | Ty::Agg(_) => 8,
     }
 }
 

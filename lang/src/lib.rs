@@ -24,6 +24,7 @@ pub mod packet;
 pub mod parse;
 pub mod pattern;
 pub mod probes;
+pub mod registers;
 pub mod sema;
 pub mod source;
 pub mod tracefs;

@@ -45,6 +45,11 @@ pub enum Ty {
     Mac,
     /// `strftime`'s result: u64 nanoseconds of boot time (or TAI), printed by this format.
     Timestamp(TimestampTy),
+    /// A u64 user id, printed as the user's name.
+    Username,
+    /// A u64 id of a control group, printed as its folders: of all hierarchies (empty), or of those whose
+    /// names match the pattern.
+    CgroupPath(String),
     /// The value of a map that only aggregates.
     Agg(Agg),
 }
@@ -267,11 +272,19 @@ impl Ty {
     }
 
     /// Held in one register by generated code: integers, booleans, enums, pointers, symbols,
-    /// IPv4 addresses and timestamps. Everything else lives in memory.
+    /// IPv4 addresses, timestamps, users and control groups. Everything else lives in memory.
     pub fn is_scalar(&self) -> bool {
         matches!(
             self,
-            Ty::Bool | Ty::Int(_) | Ty::Ptr(..) | Ty::Enum(_) | Ty::Ksym | Ty::Ipv4 | Ty::Timestamp(_)
+            Ty::Bool
+                | Ty::Int(_)
+                | Ty::Ptr(..)
+                | Ty::Enum(_)
+                | Ty::Ksym
+                | Ty::Ipv4
+                | Ty::Timestamp(_)
+                | Ty::Username
+                | Ty::CgroupPath(_)
         )
     }
 }

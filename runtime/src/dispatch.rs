@@ -8,13 +8,15 @@
 //! [`Dispatcher::exit_code`] then says 0, unless the script has said otherwise.
 
 mod failures;
+mod outside;
 
 use crate::backend::{Backend, Error, Result};
 use crate::clock::{Clock, Dialect, strftime};
 use crate::decode::{Context, decode, unsigned};
 use crate::linux::reason;
 use crate::maps;
-use crate::output::{Message, Output};
+use crate::output::{Message, Output, formatted};
+use crate::outside::{Outside, ThisMachine};
 use crate::symbols::Symbols;
 use crate::value::Value;
 use codegen::Manifest;
@@ -32,6 +34,7 @@ pub struct Dispatcher {
     layouts: Vec<Layout>,
     output: Output,
     machine: Machine,
+    outside: Box<dyn Outside>,
     reported: Reported,
     floods: Floods,
     exit: Option<u8>,
@@ -82,12 +85,18 @@ impl Dispatcher {
             layouts,
             output,
             machine,
+            outside: Box::new(ThisMachine),
             reported,
             floods,
             exit: None,
             leaving: false,
             closed: false,
         }
+    }
+
+    /// Files and commands of actions come from here, rather than from the machine.
+    pub fn with_outside(self, outside: Box<dyn Outside>) -> Self {
+        Dispatcher { outside, ..self }
     }
 
     /// The exit code, once the script called `exit`.
@@ -211,6 +220,10 @@ impl Dispatcher {
             // An aggregation's value is not in the record.
             ActionKind::PrintEntry(_) => !matches!(action.args.get(1), Some(ty) if !matches!(ty, Ty::Agg(_))),
             ActionKind::Printf(_)
+            | ActionKind::Errorf(_)
+            | ActionKind::Warnf(_)
+            | ActionKind::Cat(_)
+            | ActionKind::System(_)
             | ActionKind::PrintValue
             | ActionKind::Exit
             | ActionKind::Time(_)
@@ -235,6 +248,20 @@ impl Dispatcher {
         let args = self.arguments(id, record);
         let printed = match &self.manifest.actions[id].kind {
             ActionKind::Printf(format) => self.output.message(&Message::Printf(format, &args)),
+            ActionKind::Errorf(format) | ActionKind::Warnf(format) => {
+                let action = &self.manifest.actions[id];
+                let error = matches!(action.kind, ActionKind::Errorf(_));
+                let (span, sources) = (action.span, &self.manifest.sources);
+                self.output.message(&Message::Report { error, format, args: &args, span, sources })
+            }
+            ActionKind::Cat(format) => {
+                let path = String::from_utf8_lossy(&formatted(format, &args)).into_owned();
+                return self.print_file(&path);
+            }
+            ActionKind::System(format) => {
+                let command = String::from_utf8_lossy(&formatted(format, &args)).into_owned();
+                return self.run_command(&command);
+            }
             ActionKind::PrintValue | ActionKind::PrintEntry(_) => match args.last() {
                 Some(value) => self.output.message(&Message::Value(value)),
                 None => Ok(()),
@@ -278,6 +305,10 @@ impl Dispatcher {
                 maps::zero(entry, &self.manifest.types, backend)
             }
             ActionKind::Printf(_)
+            | ActionKind::Errorf(_)
+            | ActionKind::Warnf(_)
+            | ActionKind::Cat(_)
+            | ActionKind::System(_)
             | ActionKind::PrintValue
             | ActionKind::Exit
             | ActionKind::Time(_)

@@ -299,6 +299,10 @@ impl Host for FixtureHost {
         Some((enum_ty(tag, types)?, value))
     }
 
+    fn cgroup_id(&self, path: &str) -> Option<u64> {
+        (path == "/sys/fs/cgroup/case").then_some(42)
+    }
+
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
         function_address(name)
     }

@@ -50,6 +50,7 @@ impl Data {
         let mut rodata: Vec<Part> = Vec::new();
         rodata.extend(plan.cpid.map(|it| word("cpid", it)));
         rodata.extend(plan.start.map(|it| word("start", it)));
+        rodata.extend(plan.ncpus.map(|it| word("ncpus", it)));
         rodata.extend(plan.tables.iter().map(|(table, offset)| Part {
             size: names::CAPACITY * table.names().len() as u32,
             ..word(table.name(), *offset)

@@ -106,6 +106,8 @@ impl<'a> Values<'a> {
             | Ty::Inet
             | Ty::Mac
             | Ty::Timestamp(_)
+            | Ty::Username
+            | Ty::CgroupPath(_)
             | Ty::Agg(_) => ty.clone(),
         }
     }

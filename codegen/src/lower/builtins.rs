@@ -31,9 +31,11 @@ impl Body<'_, '_> {
     pub fn builtin(&mut self, builtin: Builtin, args: &[Expr], expr: &Expr) -> Value {
         let span = expr.span;
         match builtin {
+            Builtin::Pid if !args.is_empty() => self.initial_process_id(),
+            Builtin::Tid if !args.is_empty() => self.initial_thread_id(),
             Builtin::Pid => self.process_id(),
             Builtin::Tid => self.thread_id(),
-            Builtin::Uid => {
+            Builtin::Uid | Builtin::Username => {
                 let ids = self.b.call(Helper::GetCurrentUidGid, &[]);
                 self.b.op(Op::Zext(32, ids))
             }
@@ -48,6 +50,17 @@ impl Body<'_, '_> {
                 self.b.binary(BinOp::Sub, now, start)
             }
             Builtin::Cpid => self.constant_data(self.cx.plan.cpid),
+            Builtin::Ncpus => self.constant_data(self.cx.plan.ncpus),
+            Builtin::Numaid => self.b.call(Helper::GetNumaNodeId, &[]),
+            Builtin::Jiffies => self.call_new(Helper::Jiffies64, &[], "jiffies", span),
+            Builtin::Usermode => self.user_mode(),
+            Builtin::Reg => match args {
+                [Expr { kind: ExprKind::Str(name), .. }] => self.named_register(name, span),
+                _ => self.not_here(builtin, span),
+            },
+            Builtin::Signal | Builtin::SignalThread | Builtin::Override | Builtin::WriteUser | Builtin::Debugf => {
+                self.act_here(builtin, args, span)
+            }
             Builtin::Cpu => self.b.call(Helper::GetSmpProcessorId, &[]),
             Builtin::Curtask => self.b.call(Helper::GetCurrentTask, &[]),
             Builtin::Rand => {
@@ -73,7 +86,7 @@ impl Body<'_, '_> {
                 }
                 _ => self.not_here(builtin, span),
             },
-            Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => match args.last() {
+            Builtin::CgroupPath | Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => match args.last() {
                 Some(arg) => self.scalar(arg),
                 None => self.b.constant(0),
             },
@@ -143,6 +156,11 @@ impl Body<'_, '_> {
         if self.cx.target.pid_namespace.is_some() {
             return self.namespaced_id(4);
         }
+        self.initial_process_id()
+    }
+
+    /// In the initial namespace, whichever kscope runs in.
+    fn initial_process_id(&mut self) -> Value {
         let ids = self.b.call(Helper::GetCurrentPidTgid, &[]);
         self.b.binary_const(BinOp::LShr, ids, 32)
     }
@@ -151,6 +169,10 @@ impl Body<'_, '_> {
         if self.cx.target.pid_namespace.is_some() {
             return self.namespaced_id(0);
         }
+        self.initial_thread_id()
+    }
+
+    fn initial_thread_id(&mut self) -> Value {
         let ids = self.b.call(Helper::GetCurrentPidTgid, &[]);
         self.b.op(Op::Zext(32, ids))
     }

@@ -358,7 +358,7 @@ impl Body<'_, '_> {
     }
 
     /// The first bytes of an array, a string, or what a pointer points to, in own memory.
-    fn bytes_at(&mut self, expr: &Expr, n: u32) -> Memory {
+    pub fn bytes_at(&mut self, expr: &Expr, n: u32) -> Memory {
         let place = self.bytes_place(expr);
         self.materialise(place, &Ty::Array(Box::new(Ty::U8), n))
     }

@@ -73,6 +73,10 @@ impl Host for Fixture {
         (name == "KERNEL_TWELVE").then_some((Ty::I32, 12))
     }
 
+    fn cgroup_id(&self, _: &str) -> Option<u64> {
+        None
+    }
+
     fn kernel_symbol(&self, _: &str) -> Option<u64> {
         None
     }

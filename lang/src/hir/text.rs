@@ -62,6 +62,8 @@ pub fn type_name(ty: &Ty, types: &TypeTable) -> String {
         Ty::Inet => "inet".to_owned(),
         Ty::Mac => "macaddr_t".to_owned(),
         Ty::Timestamp(it) => format!("timestamp({:?}{})", it.format, if it.tai { ", tai" } else { "" }),
+        Ty::Username => "username_t".to_owned(),
+        Ty::CgroupPath(_) => "cgroup_path_t".to_owned(),
         Ty::Agg(agg) => agg_name(agg),
     }
 }
@@ -210,6 +212,10 @@ impl<'a> Printer<'a> {
         let name = |map: &MapId| self.program.maps[map.0 as usize].name.clone();
         let (function, first) = match &self.program.actions[id.0 as usize].kind {
             ActionKind::Printf(format) => ("printf", Some(format_text(format))),
+            ActionKind::Errorf(format) => ("errorf", Some(format_text(format))),
+            ActionKind::Warnf(format) => ("warnf", Some(format_text(format))),
+            ActionKind::Cat(format) => ("cat", Some(format_text(format))),
+            ActionKind::System(format) => ("system", Some(format_text(format))),
             ActionKind::PrintValue => ("print", None),
             ActionKind::PrintMap(map) => ("print", Some(name(map))),
             ActionKind::PrintEntry(map) => ("print", Some(format!("{}[…]", name(map)))),

@@ -22,7 +22,17 @@ impl<'a> Body<'_, 'a> {
     /// A builtin that user space carries out.
     pub(super) fn action(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
         let action = match builtin {
-            Builtin::Printf => self.printf(args),
+            Builtin::Printf => self.formatted(args, ActionKind::Printf),
+            Builtin::Errorf => self.formatted(args, ActionKind::Errorf),
+            Builtin::Warnf => self.formatted(args, ActionKind::Warnf),
+            Builtin::Cat => self.formatted(args, ActionKind::Cat),
+            Builtin::System => {
+                let allowed = self.cx.options.allow.system;
+                match self.allowed(allowed, builtin, "system", span) {
+                    true => self.formatted(args, ActionKind::System),
+                    false => None,
+                }
+            }
             Builtin::Print => self.print(args),
             Builtin::Clear => self.map_action(args[0], ActionKind::Clear),
             Builtin::Zero => self.map_action(args[0], ActionKind::Zero),
@@ -53,7 +63,12 @@ impl<'a> Body<'_, 'a> {
         hir::Stmt { kind: StmtKind::Action(id, args), span }
     }
 
-    fn printf(&mut self, args: &[&'a ast::Expr]) -> Option<(ActionKind, Vec<hir::Expr>)> {
+    /// A format and the values that it wants.
+    fn formatted(
+        &mut self,
+        args: &[&'a ast::Expr],
+        kind: fn(hir::Format) -> ActionKind,
+    ) -> Option<(ActionKind, Vec<hir::Expr>)> {
         let (first, rest) = args.split_first()?;
         let text = self.text(first, "the format");
         let values: Vec<_> = rest.iter().map(|arg| self.value(arg)).collect();
@@ -79,7 +94,7 @@ impl<'a> Body<'_, 'a> {
             checked.extend(values.next().map(|value| self.converted(conversion, value)));
         }
         let known = checked.iter().all(|it| it.ty != Ty::Error);
-        known.then_some((ActionKind::Printf(format), checked))
+        known.then_some((kind(format), checked))
     }
 
     /// A value for `*`.

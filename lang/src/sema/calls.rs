@@ -1,8 +1,10 @@
 //! Calls of builtins that give a value.
 
+mod acting;
 mod addresses;
 mod names;
 mod strings;
+mod task;
 
 use super::literals::{self, int_value};
 use super::stmts::Body;
@@ -22,18 +24,19 @@ const CLOCKS: [(&str, Clock); 4] =
 fn arity(builtin: Builtin) -> (usize, usize) {
     use Builtin::*;
     match builtin {
-        Pid | Tid | Uid | Gid | Comm | Elapsed | Cpu | Curtask | Rand | Cgroup | Func | Probe | Probetype
+        Uid | Gid | Username | Ncpus | Numaid | Jiffies | Usermode | Comm | Elapsed | Cpu | Curtask | Rand | Cgroup | Func | Probe | Probetype
         | ArgN | Retval | Args | Ctx | Cpid | DefaultStrLength | Count | Pass | Drop => (0, 0),
-        Nsecs | Exit | Time => (0, 1),
+        Pid | Tid | Nsecs | Exit | Time => (0, 1),
         Kstack | Ustack => (0, 2),
         Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero | Strlen
-        | Strcap | Bswap | Pton | Macaddr | Strerror | SignalName | SyscallName => (1, 1),
-        Str | Buf | Ntop | Hist | Delete | Join => (1, 2),
+        | Reg | Cgroupid | Signal | SignalThread | Override | Strcap | Bswap | Pton | Macaddr | Strerror | SignalName | SyscallName => (1, 1),
+        Str | Buf | CgroupPath | Ntop | Hist | Delete | Join => (1, 2),
         Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat => (2, 2),
-        Strncmp | Memcmp => (3, 3),
+        Strncmp | Memcmp | WriteUser => (3, 3),
+        Debugf => (1, 4),
         Print => (1, 3),
         Lhist => (4, 4),
-        Printf => (1, usize::MAX),
+        Printf | Errorf | Warnf | Cat | System => (1, usize::MAX),
     }
 }
 
@@ -112,6 +115,14 @@ impl<'a> Body<'_, 'a> {
             Builtin::Kaddr => self.kaddr(args[0], span),
             Builtin::Ntop => self.ntop(args, span),
             Builtin::Strftime => self.strftime(args, span),
+            Builtin::Pid | Builtin::Tid if !args.is_empty() => self.id_in_namespace(builtin, args[0], span),
+            Builtin::Reg => self.register_named(args[0], span),
+            Builtin::Cgroupid => self.cgroupid(args[0], span),
+            Builtin::CgroupPath => self.cgroup_path(args, span),
+            Builtin::Signal | Builtin::SignalThread => self.signal(builtin, args[0], span),
+            Builtin::Override => self.override_result(args[0], span),
+            Builtin::WriteUser => self.write_user(args, span),
+            Builtin::Debugf => self.debugf(args, span),
             Builtin::Strlen => self.strlen(args[0], span),
             Builtin::Strcap => self.strcap(args[0], span),
             Builtin::Strncmp => self.strncmp(args, span),

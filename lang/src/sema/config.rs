@@ -22,6 +22,11 @@ const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "max_cat_bytes",
+        takes: "a number from 1",
+        set: |config, value| number(value, 1, 1 << 30).map(|it| config.max_cat_bytes = it).is_some(),
+    },
+    Setting {
         name: "max_map_keys",
         takes: "a number from 1",
         set: |config, value| number(value, 1, 1 << 30).map(|it| config.max_map_keys = it).is_some(),
@@ -84,17 +89,16 @@ const LICENSES: [&str; 6] =
     ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
 
 /// Older names of settings.
-const RENAMED: [(&str, &str); 2] = [("strlen", "max_strlen"), ("map_keys_max", "max_map_keys")];
+const RENAMED: [(&str, &str); 3] =
+    [("strlen", "max_strlen"), ("map_keys_max", "max_map_keys"), ("cat_bytes_max", "max_cat_bytes")];
 
 /// Settings of bpftrace that make no difference here, or none yet.
-const WITHOUT_EFFECT: [&str; 21] = [
+const WITHOUT_EFFECT: [&str; 19] = [
     "cache_user_symbols",
-    "cat_bytes_max",
     "cpp_demangle",
     "lazy_symbolication",
     "log_size",
     "max_bpf_progs",
-    "max_cat_bytes",
     "max_probes",
     "max_type_res_iterations",
     "no_cpp_demangle",

@@ -164,6 +164,10 @@ impl Host for Fixture {
         Some((Ty::Enum(id), 128))
     }
 
+    fn cgroup_id(&self, _: &str) -> Option<u64> {
+        None
+    }
+
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
         (name == "jiffies").then_some(0xffff_0000)
     }
@@ -435,7 +439,7 @@ fn blocks_scope_variables() {
 
 #[test]
 fn packets() {
-    let options = Options { allow: Allow { verdict: true }, ..Options::default() };
+    let options = Options { allow: Allow { verdict: true, ..Allow::default() }, ..Options::default() };
     check_with(
         &options,
         "xdp:veth0 /icmp/ { @drop[ip.saddr] = count(); drop; }
@@ -725,6 +729,10 @@ impl Host for Blind {
     }
 
     fn enumerator(&self, _: &str, _: &mut TypeTable) -> Option<(Ty, i64)> {
+        None
+    }
+
+    fn cgroup_id(&self, _: &str) -> Option<u64> {
         None
     }
 

@@ -59,6 +59,7 @@ const OTHERS: &[(&str, Ty)] = &[
     ("macaddr_t", Ty::Mac),
     ("ksym_t", Ty::Ksym),
     ("usym_t", Ty::Usym),
+    ("username_t", Ty::Username),
 ];
 
 /// Largest `string[N]`, `buffer[N]` or `T[N]` in a script.

@@ -21,14 +21,9 @@ const MOST_ARGS: u32 = 20;
 const LATER: &[&str] = &[
     "assert",
     "assert_str",
-    "cat",
-    "cgroup_path",
-    "cgroupid",
     "config",
     "container_of",
-    "debugf",
     "dw_ustack",
-    "errorf",
     "fail",
     "find",
     "getopt",
@@ -40,33 +35,21 @@ const LATER: &[&str] = &[
     "is_ptr",
     "is_str",
     "is_unsigned_integer",
-    "jiffies",
     "kfunc_allowed",
     "kfunc_exist",
     "leader_comm",
     "leader_tid",
-    "ncpus",
-    "numaid",
-    "override",
     "path",
     "pcomm",
     "percpu_kaddr",
     "ppid",
-    "reg",
-    "signal",
-    "signal_thread",
     "skboutput",
     "socket_cookie",
     "static_assert",
-    "system",
     "tseries",
     "typeinfo",
     "uaddr",
     "unwatch",
-    "usermode",
-    "username",
-    "warnf",
-    "write_user",
 ];
 
 /// Most macros inside each other.
@@ -374,6 +357,8 @@ impl<'a> Body<'_, 'a> {
                 };
                 return literals::str(name.as_bytes(), span);
             }
+            Builtin::Username => Ty::Username,
+            Builtin::Usermode => Ty::U8,
             _ => Ty::U64,
         };
         hir::Expr { kind: ExprKind::Builtin(builtin, Vec::new()), ty, span }
@@ -381,15 +366,19 @@ impl<'a> Body<'_, 'a> {
 
     /// Why a builtin cannot be read in this probe.
     pub(super) fn unavailable(&self, builtin: Builtin, span: Span) -> Option<Diagnostic> {
-        use Builtin::{Cgroup, Comm, Curtask, Func, Gid, Kstack, Pid, Tid, Uid, Ustack};
+        use Builtin::{Cgroup, Comm, Curtask, Func, Gid, Kstack, Pid, Reg, Tid, Uid, Usermode, Username, Ustack};
         let kind = self.probe.kind;
         let name = builtin.name();
         match builtin {
-            Pid | Tid | Uid | Gid | Comm | Cgroup | Curtask | Kstack | Ustack
+            Pid | Tid | Uid | Gid | Username | Comm | Cgroup | Curtask | Kstack | Ustack
                 if kind.context() == Receives::Xdp =>
             {
                 let message = format!("`{name}` is not available in an `{}` probe", kind.name());
                 Some(Diagnostic::error(span, message).hint("a packet arrives before any process is known"))
+            }
+            Reg | Usermode if !matches!(kind.context(), Receives::Registers | Receives::PerfEvent) => {
+                let message = format!("`{name}` is not available in a `{}` probe", kind.name());
+                Some(Diagnostic::error(span, message).hint("kprobes, uprobes and timers have registers"))
             }
             Func if !matches!(kind.context(), Receives::Registers)
                 && !matches!(kind, ProbeKind::Fentry | ProbeKind::Fexit) =>

@@ -7,6 +7,7 @@ mod inferred;
 mod matching;
 mod similar;
 
+use super::owners;
 use super::btf::decode::Decoder;
 use super::btf::kernel::KernelTypes;
 use super::btf::record::{Kind, Record};
@@ -196,6 +197,10 @@ impl Host for LinuxHost {
     fn enumerator(&self, name: &str, types: &mut TypeTable) -> Option<(Ty, i64)> {
         let (btf, id, value) = self.types()?.enumerator(name)?;
         Some((self.decode(&(btf, id), types), value))
+    }
+
+    fn cgroup_id(&self, path: &str) -> Option<u64> {
+        owners::cgroup_id(path)
     }
 
     fn kernel_symbol(&self, name: &str) -> Option<u64> {

@@ -14,8 +14,8 @@ pub struct Directives {
     pub params: Vec<String>,
     /// Output format.
     pub format: Format,
-    /// `--allow verdict`
-    pub allow_verdict: bool,
+    /// `--allow NAME`, several lines or with commas.
+    pub allow: Vec<String>,
     /// `-k`
     pub warnings: bool,
 }
@@ -53,7 +53,7 @@ impl Directives {
             firings: Vec::new(),
             params: Vec::new(),
             format: Format::Text,
-            allow_verdict: false,
+            allow: Vec::new(),
             warnings: false,
         };
         for line in text.lines().filter_map(|line| line.strip_prefix("//@ ")) {
@@ -66,7 +66,7 @@ impl Directives {
                 }
                 ("param", [value]) => all.params.push(value.trim_matches('"').to_owned()),
                 ("format", [format]) if format == "json" => all.format = Format::Json,
-                ("allow", [what]) if what == "verdict" => all.allow_verdict = true,
+                ("allow", [names]) => all.allow.extend(names.split(',').map(str::to_owned)),
                 ("warnings", []) => all.warnings = true,
                 _ => return Err(line.to_owned()),
             }
