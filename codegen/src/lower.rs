@@ -226,13 +226,6 @@ impl<'a> Context<'a> {
                 );
                 self.diagnostics.push(Diagnostic::error(map.span, message));
             }
-            let kind = match map.kind {
-                hir::MapKind::Array => "array",
-                hir::MapKind::Lpm => "lpm",
-                _ => continue,
-            };
-            self.diagnostics
-                .push(Diagnostic::error(map.span, format!("`{kind}` maps are not supported yet")));
         }
     }
 
@@ -364,7 +357,11 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Uprobe
             | ProbeKind::Uretprobe
             | ProbeKind::Interval
-            | ProbeKind::Profile => 0,
+            | ProbeKind::Profile
+            | ProbeKind::Software
+            | ProbeKind::Hardware
+            | ProbeKind::Watchpoint
+            | ProbeKind::SelfSignal => 0,
         };
         let value = self.b.constant(value);
         self.b.ret(value);

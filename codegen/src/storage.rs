@@ -7,6 +7,8 @@
 //! | scalar value | `.bss`: the value and behind it a byte that is 1 once it was written |
 //! | scalar aggregation | per-CPU array of one entry: the words and a u64 that is 1 once written |
 //! | keyed value | hash; of long strings two: one with small keys for those that are short |
+//! | `array` | array, per CPU when it aggregates |
+//! | `lpm` | LPM trie |
 //! | keyed aggregation | per-CPU hash; all buckets of a histogram in one value |
 
 use crate::ir::{Globals, KernelMap, KernelMapKind, Map};
@@ -88,6 +90,8 @@ pub enum Place {
         short: Option<Map>,
         /// Whether each CPU has its own value.
         per_cpu: bool,
+        /// Whether the key is an index, every one of which is there from the start.
+        index: bool,
     },
 }
 
@@ -165,7 +169,7 @@ impl Plan {
         match self.entries[map.0 as usize].place {
             Place::Global { offset, set } => Storage::Global { offset, set },
             Place::PerCpuScalar(map) => Storage::PerCpuScalar { map: name(map) },
-            Place::Keyed { map, short, per_cpu } => {
+            Place::Keyed { map, short, per_cpu, .. } => {
                 Storage::Keyed { map: name(map), short: short.map(name), per_cpu }
             }
         }
@@ -204,7 +208,8 @@ impl Planner<'_> {
             (MapKind::Hash | MapKind::PerCpuHash, false) => KernelMapKind::Hash,
             (MapKind::LruHash | MapKind::PerCpuLruHash, true) => KernelMapKind::LruPerCpuHash,
             (MapKind::LruHash | MapKind::PerCpuLruHash, false) => KernelMapKind::LruHash,
-            (MapKind::Array, _) => KernelMapKind::Array,
+            (MapKind::Array, true) => KernelMapKind::PerCpuArray,
+            (MapKind::Array, false) => KernelMapKind::Array,
             (MapKind::Lpm, _) => KernelMapKind::LpmTrie,
         };
         let mut kernel_map = KernelMap {
@@ -225,7 +230,8 @@ impl Planner<'_> {
             push(&mut self.maps, short)
         });
         let map = push(&mut self.maps, kernel_map);
-        Entry { place: Place::Keyed { map, short, per_cpu }, full: Some(self.bss.take(8, 8)) }
+        let index = kind == KernelMapKind::Array || kind == KernelMapKind::PerCpuArray;
+        Entry { place: Place::Keyed { map, short, per_cpu, index }, full: Some(self.bss.take(8, 8)) }
     }
 
     fn scalar(&mut self, idx: usize, map: &hir::Map, value_size: u32) -> Place {

@@ -132,6 +132,10 @@ builtins! {
     Debugf = "debugf" ("(format, …)") Value;
     /// Address of a kernel symbol.
     Kaddr = "kaddr" ("(name) -> uint64") Compiler;
+    /// Address of a kernel variable's copy of this processor, or of another one.
+    PercpuKaddr = "percpu_kaddr" ("(name[, cpu]) -> uint64") Compiler;
+    /// Address of a symbol in the probed program, as its file has it.
+    Uaddr = "uaddr" ("(name) -> pointer") Compiler;
     /// A network address as text.
     Ntop = "ntop" ("([af, ]address) -> inet") Value;
     /// A timestamp as text.
@@ -198,6 +202,8 @@ builtins! {
     Delete = "delete" ("(@map, key) -> bool") Map;
     /// Whether the map has an entry.
     HasKey = "has_key" ("(@map, key) -> bool") Map;
+    /// Reads an entry into a variable; true when there was one, else the variable stays as it is.
+    Find = "find" ("(@map, key, $variable) -> bool") Map;
     /// Number of entries in a map, or of frames in a stack.
     Len = "len" ("(@map or stack) -> int64") Map;
 

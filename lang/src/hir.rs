@@ -91,6 +91,30 @@ pub enum MapKind {
     Lpm,
 }
 
+impl MapKind {
+    /// Every kind.
+    pub const ALL: [MapKind; 6] = [
+        MapKind::Hash,
+        MapKind::LruHash,
+        MapKind::PerCpuHash,
+        MapKind::PerCpuLruHash,
+        MapKind::Array,
+        MapKind::Lpm,
+    ];
+
+    /// As a declaration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            MapKind::Hash => "hash",
+            MapKind::LruHash => "lruhash",
+            MapKind::PerCpuHash => "percpuhash",
+            MapKind::PerCpuLruHash => "percpulruhash",
+            MapKind::Array => "array",
+            MapKind::Lpm => "lpm",
+        }
+    }
+}
+
 /// What user space does when a record of this id arrives. The record is a little-endian u64 id
 /// and then the arguments laid out as a tuple from an 8-byte boundary; a record may be
 /// cut short behind the used part of a last string or buffer, the missing bytes then count as zero.

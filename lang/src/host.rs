@@ -82,6 +82,9 @@ pub trait Host {
     /// The id of the control group with that folder.
     fn cgroup_id(&self, path: &str) -> Option<u64>;
 
+    /// The address and the size of a symbol in a program or library, as the file has them.
+    fn program_symbol(&self, path: &str, name: &str) -> Option<(u64, u64)>;
+
     /// The address of a kernel symbol.
     fn kernel_symbol(&self, name: &str) -> Option<u64>;
 }

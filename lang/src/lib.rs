@@ -11,6 +11,7 @@ pub mod ast;
 pub mod attach;
 pub mod builtins;
 mod c;
+pub mod counters;
 pub mod diagnostic;
 pub mod entry;
 pub mod fmt;

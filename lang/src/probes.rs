@@ -80,6 +80,14 @@ probes! {
     Interval = "interval" | "i", PerfEvent;
     /// `profile:hz:99`: a timer on every CPU.
     Profile = "profile" | "p", PerfEvent;
+    /// `software:EVENT[:COUNT]`: a kernel counter, every so many events.
+    Software = "software" | "s", PerfEvent;
+    /// `hardware:EVENT[:COUNT]`: a counter of the processor, every so many events.
+    Hardware = "hardware" | "h", PerfEvent;
+    /// `watchpoint:ADDRESS:LENGTH:MODE`: accesses to 1, 2, 4 or 8 bytes; modes are `w`, `rw` and `x`.
+    Watchpoint = "watchpoint" | "w", PerfEvent;
+    /// `self:signal:SIGUSR1`: the tracer itself receives the signal.
+    SelfSignal = "self", Empty;
     /// `xdp:IFACE`: every packet that an interface receives, before the kernel sees it.
     Xdp = "xdp", Xdp;
 }

@@ -303,6 +303,10 @@ impl Host for FixtureHost {
         (path == "/sys/fs/cgroup/case").then_some(42)
     }
 
+    fn program_symbol(&self, path: &str, name: &str) -> Option<(u64, u64)> {
+        (path == "/bin/case" && name == "counter").then_some((0x40_4000, 4))
+    }
+
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
         function_address(name)
     }

@@ -37,7 +37,12 @@ impl Nesting {
             | ProbeKind::Kprobe
             | ProbeKind::Kretprobe
             | ProbeKind::Interval
-            | ProbeKind::Profile => Nesting::Exclusive,
+            | ProbeKind::Profile
+            | ProbeKind::Software
+            | ProbeKind::Hardware
+            | ProbeKind::Watchpoint => Nesting::Exclusive,
+            // Run by the tracer, while the others are attached.
+            ProbeKind::SelfSignal => Nesting::Preemptible(idx),
             // Linux 6.2 made raw tracepoint programs skip nested runs.
             ProbeKind::RawTracepoint if target.kernel >= KernelVersion(6, 2) => Nesting::Itself(idx),
             // Each target of a trampoline is a program of its own, with its own guard.

@@ -77,6 +77,10 @@ impl Host for Fixture {
         None
     }
 
+    fn program_symbol(&self, _: &str, _: &str) -> Option<(u64, u64)> {
+        None
+    }
+
     fn kernel_symbol(&self, _: &str) -> Option<u64> {
         None
     }

@@ -58,6 +58,7 @@ pub fn type_name(ty: &Ty, types: &TypeTable) -> String {
         Ty::Ksym => "ksym_t".to_owned(),
         Ty::Usym => "usym_t".to_owned(),
         Ty::Ipv4 => "ipv4".to_owned(),
+        Ty::Network => "network".to_owned(),
         Ty::Ipv6 => "ipv6".to_owned(),
         Ty::Inet => "inet".to_owned(),
         Ty::Mac => "macaddr_t".to_owned(),
@@ -115,12 +116,7 @@ impl<'a> Printer<'a> {
         let key = map.key.as_ref().map_or(String::new(), |key| format!("[{}]", self.ty(key)));
         let kind = match map.kind {
             _ if map.key.is_none() => "scalar".to_owned(),
-            MapKind::Hash => format!("hash({})", map.max_entries),
-            MapKind::LruHash => format!("lruhash({})", map.max_entries),
-            MapKind::PerCpuHash => format!("percpuhash({})", map.max_entries),
-            MapKind::PerCpuLruHash => format!("percpulruhash({})", map.max_entries),
-            MapKind::Array => format!("array({})", map.max_entries),
-            MapKind::Lpm => format!("lpm({})", map.max_entries),
+            kind => format!("{}({})", kind.name(), map.max_entries),
         };
         let line = format!("map {}{key}: {} = {kind}", map.name, self.ty(&map.value));
         self.line(line);

@@ -2,8 +2,10 @@
 
 mod acting;
 mod addresses;
+mod find;
 mod names;
 mod strings;
+mod symbols;
 mod task;
 
 use super::literals::{self, int_value};
@@ -12,7 +14,7 @@ use super::{infer, operators, places};
 use crate::ast;
 use crate::builtins::{Builtin, Kind};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::hir::{self, Clock, ExprKind, MapOp};
+use crate::hir::{self, Clock, ExprKind, MapKind, MapOp};
 use crate::source::Span;
 use crate::ty::{Space, TimestampTy, Ty};
 
@@ -29,10 +31,10 @@ fn arity(builtin: Builtin) -> (usize, usize) {
         Pid | Tid | Nsecs | Exit | Time => (0, 1),
         Kstack | Ustack => (0, 2),
         Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero | Strlen
-        | Reg | Cgroupid | Signal | SignalThread | Override | Strcap | Bswap | Pton | Macaddr | Strerror | SignalName | SyscallName => (1, 1),
-        Str | Buf | CgroupPath | Ntop | Hist | Delete | Join => (1, 2),
+        | Reg | Uaddr | Cgroupid | Signal | SignalThread | Override | Strcap | Bswap | Pton | Macaddr | Strerror | SignalName | SyscallName => (1, 1),
+        Str | Buf | CgroupPath | PercpuKaddr | Ntop | Hist | Delete | Join => (1, 2),
         Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat => (2, 2),
-        Strncmp | Memcmp | WriteUser => (3, 3),
+        Strncmp | Memcmp | WriteUser | Find => (3, 3),
         Debugf => (1, 4),
         Print => (1, 3),
         Lhist => (4, 4),
@@ -116,6 +118,8 @@ impl<'a> Body<'_, 'a> {
             Builtin::Ntop => self.ntop(args, span),
             Builtin::Strftime => self.strftime(args, span),
             Builtin::Pid | Builtin::Tid if !args.is_empty() => self.id_in_namespace(builtin, args[0], span),
+            Builtin::PercpuKaddr => self.percpu_kaddr(args, span),
+            Builtin::Uaddr => self.uaddr(args[0], span),
             Builtin::Reg => self.register_named(args[0], span),
             Builtin::Cgroupid => self.cgroupid(args[0], span),
             Builtin::CgroupPath => self.cgroup_path(args, span),
@@ -232,14 +236,6 @@ impl<'a> Body<'_, 'a> {
         hir::Expr { kind: ExprKind::Builtin(builtin, vec![address]), ty, span }
     }
 
-    fn kaddr(&mut self, name: &'a ast::Expr, span: Span) -> hir::Expr {
-        let Some(name) = self.text(name, "the symbol") else { return self.unknown(span) };
-        match self.cx.host.kernel_symbol(&name) {
-            Some(address) => hir::Expr { kind: ExprKind::Const(address as i64), ty: Ty::U64, span },
-            None => self.fail(Diagnostic::error(span, format!("the kernel has no symbol `{name}`"))),
-        }
-    }
-
     /// `strftime(format, nsecs)`
     fn strftime(&mut self, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
         let format = self.text(args[0], "the format");
@@ -295,6 +291,9 @@ impl<'a> Body<'_, 'a> {
 
     /// `delete(@m, k)`, `delete(@m[k])`, `has_key(@m, k)`, `len(@m)`, `len(stack)`
     fn map_builtin(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
+        if builtin == Builtin::Find {
+            return self.find(args, span);
+        }
         let ast::ExprKind::Map { name, key } = &args[0].kind else {
             let value = self.value(args[0]);
             return match builtin {
@@ -318,6 +317,10 @@ impl<'a> Body<'_, 'a> {
                 let value = self.read_element(element);
                 self.stack_length(value, span)
             }
+            (MapOp::Len, _, []) if self.cx.maps.kind(name) == MapKind::Lpm => self.fail(Diagnostic::error(
+                at,
+                format!("the kernel does not count the entries of `{name}`, an lpm map"),
+            )),
             (MapOp::Len, _, []) => with_key(self.whole_map(name, at), None),
             (MapOp::HasKey | MapOp::Delete, Some(key), []) => {
                 let key = self.value(key);

@@ -270,9 +270,9 @@ impl<'a> Body<'_, 'a> {
 
     /// Two strings, buffers, arrays, tuples or addresses in one type.
     fn one_memory_type(&mut self, left: hir::Expr, right: hir::Expr) -> Pair {
-        use Ty::{Array, Buf, Inet, Ipv6, Mac, Record, Str, Tuple, Usym};
+        use Ty::{Array, Buf, Inet, Ipv6, Mac, Network, Record, Str, Tuple, Usym};
         let comparable = |ty: &Ty| match ty {
-            Str(_) | Buf(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Usym => true,
+            Str(_) | Buf(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Network | Usym => true,
             Array(of, _) => matches!(**of, Ty::Int(_)),
             _ => false,
         };

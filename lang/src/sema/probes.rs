@@ -132,7 +132,10 @@ fn targets(cx: &mut Context, written: &ast::AttachPoint) -> Vec<Point> {
             return Vec::new();
         }
     };
-    if matches!(point.target, Target::None | Target::Timer(_)) {
+    if matches!(
+        point.target,
+        Target::None | Target::Timer(_) | Target::Counter { .. } | Target::Memory { .. } | Target::Signal
+    ) {
         return vec![point];
     }
     let missing = match cx.host.matches(&point) {

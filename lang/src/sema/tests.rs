@@ -168,6 +168,10 @@ impl Host for Fixture {
         None
     }
 
+    fn program_symbol(&self, _: &str, _: &str) -> Option<(u64, u64)> {
+        None
+    }
+
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
         (name == "jiffies").then_some(0xffff_0000)
     }
@@ -733,6 +737,10 @@ impl Host for Blind {
     }
 
     fn cgroup_id(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn program_symbol(&self, _: &str, _: &str) -> Option<(u64, u64)> {
         None
     }
 

@@ -25,7 +25,6 @@ const LATER: &[&str] = &[
     "container_of",
     "dw_ustack",
     "fail",
-    "find",
     "getopt",
     "has_cpid",
     "is_array",
@@ -41,14 +40,12 @@ const LATER: &[&str] = &[
     "leader_tid",
     "path",
     "pcomm",
-    "percpu_kaddr",
     "ppid",
     "skboutput",
     "socket_cookie",
     "static_assert",
     "tseries",
     "typeinfo",
-    "uaddr",
     "unwatch",
 ];
 
@@ -358,15 +355,22 @@ impl<'a> Body<'_, 'a> {
                 return literals::str(name.as_bytes(), span);
             }
             Builtin::Username => Ty::Username,
+            // Without registers nothing but the kernel was interrupted.
+            Builtin::Usermode if !self.has_registers() => return literals::int(0, span),
             Builtin::Usermode => Ty::U8,
             _ => Ty::U64,
         };
         hir::Expr { kind: ExprKind::Builtin(builtin, Vec::new()), ty, span }
     }
 
+    /// Whether the context is the registers of what the probe interrupted.
+    fn has_registers(&self) -> bool {
+        matches!(self.probe.kind.context(), Receives::Registers | Receives::PerfEvent)
+    }
+
     /// Why a builtin cannot be read in this probe.
     pub(super) fn unavailable(&self, builtin: Builtin, span: Span) -> Option<Diagnostic> {
-        use Builtin::{Cgroup, Comm, Curtask, Func, Gid, Kstack, Pid, Reg, Tid, Uid, Usermode, Username, Ustack};
+        use Builtin::{Cgroup, Comm, Curtask, Func, Gid, Kstack, Pid, Reg, Tid, Uid, Username, Ustack};
         let kind = self.probe.kind;
         let name = builtin.name();
         match builtin {
@@ -376,7 +380,7 @@ impl<'a> Body<'_, 'a> {
                 let message = format!("`{name}` is not available in an `{}` probe", kind.name());
                 Some(Diagnostic::error(span, message).hint("a packet arrives before any process is known"))
             }
-            Reg | Usermode if !matches!(kind.context(), Receives::Registers | Receives::PerfEvent) => {
+            Reg if !self.has_registers() => {
                 let message = format!("`{name}` is not available in a `{}` probe", kind.name());
                 Some(Diagnostic::error(span, message).hint("kprobes, uprobes and timers have registers"))
             }

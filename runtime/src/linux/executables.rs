@@ -37,6 +37,16 @@ pub fn functions(path: &Path) -> io::Result<BTreeSet<String>> {
     Ok(defined.filter_map(|it| it.name().ok().filter(|it| !it.is_empty()).map(str::to_owned)).collect())
 }
 
+/// Address and size of a symbol that an ELF file defines.
+pub fn symbol(path: &Path, name: &str) -> io::Result<Option<(u64, u64)>> {
+    let cache = ReadCache::new(File::open(path)?);
+    let file = object::File::parse(&cache)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    let mut symbols = file.symbols().chain(file.dynamic_symbols());
+    let found = symbols.find(|it| it.is_definition() && it.address() != 0 && it.name() == Ok(name));
+    Ok(found.map(|it| (it.address(), it.size())))
+}
+
 /// Replaces wildcards, directory by directory; only regular files are left.
 fn expand(pattern: &str) -> Vec<PathBuf> {
     let start = if pattern.starts_with('/') { "/" } else { "" };

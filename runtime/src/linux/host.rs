@@ -7,7 +7,7 @@ mod inferred;
 mod matching;
 mod similar;
 
-use super::owners;
+use super::{executables, owners};
 use super::btf::decode::Decoder;
 use super::btf::kernel::KernelTypes;
 use super::btf::record::{Kind, Record};
@@ -201,6 +201,11 @@ impl Host for LinuxHost {
 
     fn cgroup_id(&self, path: &str) -> Option<u64> {
         owners::cgroup_id(path)
+    }
+
+    fn program_symbol(&self, path: &str, name: &str) -> Option<(u64, u64)> {
+        let file = executables::find(path).into_iter().next()?;
+        executables::symbol(&file, name).ok()?
     }
 
     fn kernel_symbol(&self, name: &str) -> Option<u64> {

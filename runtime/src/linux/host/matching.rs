@@ -29,7 +29,10 @@ type Found = Result<Vec<Target>, String>;
 /// Every target that `point` means.
 pub fn matches(host: &LinuxHost, point: &Point) -> Matches {
     let found = match (&point.target, point.kind) {
-        (Target::None | Target::Timer(_), _) => Ok(vec![point.target.clone()]),
+        (
+            Target::None | Target::Timer(_) | Target::Counter { .. } | Target::Memory { .. } | Target::Signal,
+            _,
+        ) => Ok(vec![point.target.clone()]),
         (Target::Tracepoint { category, event }, _) => tracepoints(host, category, event),
         (Target::Address(_), _) => kprobes_exist(host).map(|()| vec![point.target.clone()]),
         (Target::Function { module, name, .. }, ProbeKind::RawTracepoint) => {

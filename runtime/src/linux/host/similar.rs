@@ -27,7 +27,15 @@ pub fn similar(host: &LinuxHost, point: &Point) -> Vec<String> {
         (Target::Interface { mode, .. }, _) => {
             interfaces::all().into_iter().map(|name| Target::Interface { name, mode: *mode }).collect()
         }
-        (Target::None | Target::Timer(_) | Target::Address(_), _) => Vec::new(),
+        (
+            Target::None
+            | Target::Timer(_)
+            | Target::Address(_)
+            | Target::Counter { .. }
+            | Target::Memory { .. }
+            | Target::Signal,
+            _,
+        ) => Vec::new(),
     };
     targets.into_iter().take(MOST).map(|target| Point { kind: point.kind, target }.name()).collect()
 }

@@ -3,6 +3,7 @@
 mod commandline;
 mod documents;
 mod errors;
+mod events;
 mod language;
 mod lifecycle;
 mod losses;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Case> {
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,
+        events::CASES,
         network::CASES,
         objects::CASES,
         repl::CASES,
