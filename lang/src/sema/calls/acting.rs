@@ -135,8 +135,6 @@ impl<'a> Body<'_, 'a> {
             };
             checked.push(value);
         }
-        let message = "`debugf` is for looking for mistakes: all tracers share the kernel's trace_pipe";
-        self.cx.report(Diagnostic::warning(span, message).hint("use `printf`"));
         hir::Expr { kind: ExprKind::Builtin(Builtin::Debugf, checked), ty: Ty::Void, span }
     }
 }
