@@ -27,6 +27,7 @@ mod nesting;
 mod packet;
 mod place;
 mod record;
+mod series;
 mod stmt;
 mod strings;
 mod text;

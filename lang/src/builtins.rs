@@ -197,6 +197,8 @@ builtins! {
     Hist = "hist" ("(n[, bits])") Aggregation;
     /// Histogram with linear buckets.
     Lhist = "lhist" ("(n, min, max, step)") Aggregation;
+    /// One value for each of the last `count` intervals: the last one, or "avg", "max", "min", "sum".
+    Tseries = "tseries" ("(n, interval, count[, \"avg\"])") Aggregation;
 
     /// Removes an entry; true when there was one.
     Delete = "delete" ("(@map, key) -> bool") Map;
@@ -218,7 +220,7 @@ builtins! {
     /// Runs a command in a shell and prints its output.
     System = "system" ("(format, …)") Action;
     /// Prints a value or a map.
-    Print = "print" ("(value) or (@map[, top[, div]])") Action;
+    Print = "print" ("(value), (@map[, top[, div]]) or (@map, \"p50\", …)") Action;
     /// Removes all entries of a map.
     Clear = "clear" ("(@map)") Action;
     /// Sets all values of a map to zero.

@@ -145,6 +145,8 @@ pub enum ActionKind {
     PrintValue,
     /// `print(@map)`, `print(@map, top)`, `print(@map, top, div)`: 0 to 2 integer arguments.
     PrintMap(MapId),
+    /// `print(@map, "p50", …)`: percentiles of histograms, in thousandths of a percent.
+    PrintPercentiles(MapId, Vec<u32>),
     /// `print(@map[key])`: the key, then the value.
     PrintEntry(MapId),
     /// `clear(@map)`

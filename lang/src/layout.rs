@@ -72,6 +72,7 @@ pub fn agg_words(agg: &Agg) -> u32 {
         Agg::Min { .. } | Agg::Max { .. } | Agg::Avg { .. } | Agg::Stats { .. } => 2,
         Agg::Hist { bits } => hist_buckets(*bits),
         Agg::Lhist { min, max, step } => lhist_buckets(*min, *max, *step),
+        Agg::Tseries { count, .. } => SERIES_WORDS * count,
     }
 }
 
@@ -111,6 +112,16 @@ pub fn lhist_bucket(n: i64, min: i64, max: i64, step: i64) -> u32 {
     } else {
         1 + ((n - min) / step) as u32
     }
+}
+
+/// Words that a time series keeps of an interval.
+pub const SERIES_WORDS: u32 = 3;
+
+/// The number of the interval that a moment of TAI falls in, from 1 (0 is a slot that was never used), and
+/// the slot that it is kept in. Generated code computes the same.
+pub fn series_slot(nanoseconds: u64, interval: u64, count: u32) -> (u64, u32) {
+    let number = nanoseconds / interval + 1;
+    (number, (number % u64::from(count)) as u32)
 }
 
 #[cfg(test)]

@@ -155,6 +155,33 @@ pub enum Agg {
         /// Width of a step.
         step: i64,
     },
+    /// For each of the last intervals {u64 interval number, 64-bit value, u64 companion}: see
+    /// [`crate::layout::series_slot`].
+    Tseries {
+        /// Nanoseconds.
+        interval: u64,
+        /// Intervals that are kept.
+        count: u32,
+        /// What is kept of an interval's arguments.
+        kept: Kept,
+        /// Sign of the argument type.
+        signed: bool,
+    },
+}
+
+/// What a time series keeps of each interval's arguments, and what its companion word is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kept {
+    /// The last one; when it came.
+    Last,
+    /// Their sum, for the average; how many there were.
+    Avg,
+    /// The largest; nothing.
+    Max,
+    /// The smallest; nothing.
+    Min,
+    /// Their sum; nothing.
+    Sum,
 }
 
 /// Index of a struct or union in [`TypeTable`].

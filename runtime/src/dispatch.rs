@@ -15,7 +15,7 @@ use crate::clock::{Clock, Dialect, strftime};
 use crate::decode::{Context, decode, unsigned};
 use crate::linux::reason;
 use crate::maps;
-use crate::output::{Message, Output, formatted};
+use crate::output::{Message, Output, formatted, percentiles};
 use crate::outside::{Outside, ThisMachine};
 use crate::symbols::Symbols;
 use crate::value::Value;
@@ -217,7 +217,10 @@ impl Dispatcher {
     fn needs_backend(&self, id: usize) -> bool {
         let Some(action) = self.manifest.actions.get(id) else { return false };
         match action.kind {
-            ActionKind::PrintMap(_) | ActionKind::Clear(_) | ActionKind::Zero(_) => true,
+            ActionKind::PrintMap(_)
+            | ActionKind::PrintPercentiles(..)
+            | ActionKind::Clear(_)
+            | ActionKind::Zero(_) => true,
             // An aggregation's value is not in the record.
             ActionKind::PrintEntry(_) => !matches!(action.args.get(1), Some(ty) if !matches!(ty, Ty::Agg(_))),
             ActionKind::Printf(_)
@@ -276,14 +279,19 @@ impl Dispatcher {
                 let text = args.first().map(|arg| joined(arg, separator)).unwrap_or_default();
                 self.output.message(&Message::Join(&text))
             }
-            ActionKind::Exit | ActionKind::PrintMap(_) | ActionKind::Clear(_) | ActionKind::Zero(_) => Ok(()),
+            ActionKind::Exit
+            | ActionKind::PrintMap(_)
+            | ActionKind::PrintPercentiles(..)
+            | ActionKind::Clear(_)
+            | ActionKind::Zero(_) => Ok(()),
         };
         self.survive(printed)
     }
 
     /// Carries out an action that reads or changes a map.
     fn act_on_map(&mut self, id: usize, record: &[u8], backend: &mut dyn Backend) -> Result<()> {
-        match self.manifest.actions[id].kind {
+        match self.manifest.actions[id].kind.clone() {
+            ActionKind::PrintPercentiles(map, parts) => self.print_percentiles(self.map(map)?, &parts, backend),
             ActionKind::PrintMap(map) => {
                 let args = self.arguments(id, record);
                 let top = args.first().map(Value::bits);
@@ -341,6 +349,22 @@ impl Dispatcher {
         let name = &self.manifest.maps[idx].map.name;
         let printed = self.output.message(&Message::Map { name, entries: &entries, top, div });
         self.survive(printed)
+    }
+
+    /// Prints percentiles of a map's histograms.
+    fn print_percentiles(&mut self, idx: usize, parts: &[u32], backend: &mut dyn Backend) -> Result<()> {
+        let (entry, mut cx) = self.entry(idx);
+        let mut entries = maps::snapshot(entry, backend, &mut cx)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for (_, value) in &mut entries {
+            if let Value::Hist(histogram) = value {
+                *value = percentiles(histogram, parts);
+            }
+        }
+        let name = self.manifest.maps[idx].map.name.clone();
+        self.print(&Message::Map { name: &name, entries: &entries, top: None, div: 1 })
     }
 
     fn map(&self, id: MapId) -> Result<usize> {

@@ -10,6 +10,7 @@ mod histogram;
 mod json;
 mod printf;
 mod report;
+mod series;
 mod text;
 
 use crate::value::{Bucket, Histogram, Value};
@@ -297,6 +298,17 @@ pub fn formatted(format: &PrintfFormat, args: &[Value]) -> Vec<u8> {
     let mut text = Vec::new();
     printf::printf(&mut text, format, args, "");
     text
+}
+
+/// The number of a histogram's values and the buckets of its percentiles, as a record.
+pub fn percentiles(histogram: &Histogram, thousandths: &[u32]) -> Value {
+    let total = histogram.total();
+    let count = ("count".to_owned(), Value::Uint(total as u64, 8));
+    let buckets = thousandths.iter().map(|&part| {
+        let name = format!("p{}", f64::from(part) / 1000.0);
+        (name, Value::Text(histogram::percentile(histogram, part)))
+    });
+    Value::Record([count].into_iter().chain(buckets).collect())
 }
 
 /// The entries that `print` shows: the last `top` (all for 0), with values divided by `div`.

@@ -89,6 +89,7 @@ fn agg_name(agg: &Agg) -> String {
         Agg::Stats { signed } => sign(signed, "stats"),
         Agg::Hist { bits: 0 } => "hist_t".to_owned(),
         Agg::Hist { bits } => format!("hist_t({bits})"),
+        Agg::Tseries { interval, count, kept, .. } => format!("tseries_t({interval}, {count}, {kept:?})"),
         Agg::Lhist { min, max, step } => format!("lhist_t({min}, {max}, {step})"),
     }
 }
@@ -214,6 +215,7 @@ impl<'a> Printer<'a> {
             ActionKind::System(format) => ("system", Some(format_text(format))),
             ActionKind::PrintValue => ("print", None),
             ActionKind::PrintMap(map) => ("print", Some(name(map))),
+            ActionKind::PrintPercentiles(map, _) => ("print", Some(format!("{}, percentiles", name(map)))),
             ActionKind::PrintEntry(map) => ("print", Some(format!("{}[…]", name(map)))),
             ActionKind::Clear(map) => ("clear", Some(name(map))),
             ActionKind::Zero(map) => ("zero", Some(name(map))),

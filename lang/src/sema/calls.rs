@@ -36,9 +36,9 @@ fn arity(builtin: Builtin) -> (usize, usize) {
         Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat => (2, 2),
         Strncmp | Memcmp | WriteUser | Find => (3, 3),
         Debugf => (1, 4),
-        Print => (1, 3),
         Lhist => (4, 4),
-        Printf | Errorf | Warnf | Cat | System => (1, usize::MAX),
+        Tseries => (3, 4),
+        Print | Printf | Errorf | Warnf | Cat | System => (1, usize::MAX),
     }
 }
 

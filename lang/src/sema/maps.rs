@@ -408,6 +408,7 @@ pub(super) fn agg_name(agg: &Agg) -> &'static str {
         Agg::Stats { .. } => "stats",
         Agg::Hist { .. } => "hist",
         Agg::Lhist { .. } => "lhist",
+        Agg::Tseries { .. } => "tseries",
     }
 }
 
@@ -418,6 +419,6 @@ fn agg_value(agg: &Agg) -> Option<Ty> {
         Agg::Sum { signed } | Agg::Min { signed } | Agg::Max { signed } | Agg::Avg { signed } => {
             Some(if *signed { Ty::I64 } else { Ty::U64 })
         }
-        Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } => None,
+        Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries { .. } => None,
     }
 }

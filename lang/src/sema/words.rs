@@ -44,7 +44,6 @@ const LATER: &[&str] = &[
     "skboutput",
     "socket_cookie",
     "static_assert",
-    "tseries",
     "typeinfo",
     "unwatch",
 ];

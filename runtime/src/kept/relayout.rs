@@ -87,7 +87,7 @@ fn members(bytes: &[u8], from: Typed<'_>, to: Typed<'_>, old: Vec<&Ty>, new: Vec
 /// Whether one aggregation can go on from the other's words: a sign changes how they are read only.
 fn continues(a: &Agg, b: &Agg) -> bool {
     match (a, b) {
-        (Agg::Hist { .. } | Agg::Lhist { .. }, _) => a == b,
+        (Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries { .. }, _) => a == b,
         _ => discriminant(a) == discriminant(b),
     }
 }
