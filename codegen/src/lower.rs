@@ -27,6 +27,7 @@ mod nesting;
 mod packet;
 mod place;
 mod record;
+mod registers;
 mod series;
 mod stmt;
 mod strings;
@@ -357,6 +358,7 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Fexit
             | ProbeKind::Uprobe
             | ProbeKind::Uretprobe
+            | ProbeKind::Usdt
             | ProbeKind::Interval
             | ProbeKind::Profile
             | ProbeKind::Software

@@ -43,6 +43,17 @@ pub enum Target {
         /// Bytes behind the symbol, or a file address when there is no symbol.
         offset: u64,
     },
+    /// `PATH:[PROVIDER:]NAME`
+    Usdt {
+        /// Path or short name, may hold wildcards.
+        path: String,
+        /// `*` where the attach point does not name one.
+        provider: String,
+        /// May hold wildcards.
+        name: String,
+        /// One of the probe's places; `None` until the file was read.
+        location: Option<Location>,
+    },
     /// `hz:99`, `s:1`, `500ms`
     Timer(Timer),
     /// `EVENT[:COUNT]`: one of [`crate::counters`].
@@ -70,6 +81,17 @@ pub enum Target {
         /// How an XDP program is attached.
         mode: XdpMode,
     },
+}
+
+/// A place of a static probe in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Location {
+    /// Offset of the instruction.
+    pub offset: u64,
+    /// Offset of the u16 that counts who listens; 0 when there is none.
+    pub semaphore: u64,
+    /// As the note has them; see [`crate::usdt`].
+    pub arguments: String,
 }
 
 /// How often a timer fires.
@@ -172,6 +194,7 @@ impl Point {
                 (symbol, 0) => format!("{kind}:{path}:{symbol}"),
                 (symbol, offset) => format!("{kind}:{path}:{symbol}+{offset}"),
             },
+            Target::Usdt { path, provider, name, .. } => format!("{kind}:{path}:{provider}:{name}"),
             Target::Timer(Timer::Hertz(hz)) => format!("{kind}:hz:{hz}"),
             Target::Timer(Timer::Period(n, unit)) => format!("{kind}:{}:{n}", unit.name()),
             Target::Counter { name, count: None } => format!("{kind}:{name}"),

@@ -11,6 +11,7 @@ use crate::attach::Point;
 use crate::builtins::Builtin;
 use crate::source::{Sources, Span};
 use crate::ty::{Agg, StructId, Ty, TypeTable};
+use crate::usdt;
 use serde::{Deserialize, Serialize};
 
 /// A whole typed program.
@@ -448,6 +449,8 @@ pub enum ExprKind {
     /// The N-th 64-bit slot of a BTF-typed context; `args.NAME` and `retval` of fentry/fexit,
     /// `argN` of a raw tracepoint.
     Argument(u32),
+    /// `argN` of a static probe, extended to 64 bits.
+    StaticArgument(u32, Box<usdt::Argument>),
     /// The tracepoint's record: a place of struct type in [`crate::ty::Space::Ctx`].
     Record,
     /// Whether the packet has this header.

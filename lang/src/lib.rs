@@ -30,6 +30,7 @@ pub mod sema;
 pub mod source;
 pub mod tracefs;
 pub mod ty;
+pub mod usdt;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use source::{FileId, Source, Sources, Span};

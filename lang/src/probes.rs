@@ -76,6 +76,8 @@ probes! {
     Uprobe = "uprobe" | "u", Registers;
     /// `uretprobe:PATH:FUNCTION`: a user-space function's return.
     Uretprobe = "uretprobe" | "ur", Registers;
+    /// `usdt:PATH:[PROVIDER:]NAME`: a static probe of a program or library, arguments in `arg0`….
+    Usdt = "usdt" | "U", Registers;
     /// `interval:s:1`: a timer on one CPU.
     Interval = "interval" | "i", PerfEvent;
     /// `profile:hz:99`: a timer on every CPU.
@@ -93,10 +95,13 @@ probes! {
 }
 
 impl ProbeKind {
-    /// The probe type of that name or alias.
+    /// The probe type of that name or alias; only `U` and `u` are told apart by case.
     pub fn from_name(name: &str) -> Option<ProbeKind> {
-        let name = name.to_ascii_lowercase();
-        Self::ALL.iter().copied().find(|it| it.name() == name || it.aliases().contains(&name.as_str()))
+        let find = |name: &str| {
+            Self::ALL.iter().copied().find(|it| it.name() == name || it.aliases().contains(&name))
+        };
+        // Case tells `U` from `u`; it does not matter otherwise.
+        find(name).or_else(|| find(&name.to_ascii_lowercase()))
     }
 
     /// Runs when a function returns, so that it has `retval`.

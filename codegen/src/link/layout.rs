@@ -106,7 +106,7 @@ fn section_name(points: &[Point]) -> String {
         ProbeKind::Kretprobe => "kretprobe",
         ProbeKind::Fentry => "fentry",
         ProbeKind::Fexit => "fexit",
-        ProbeKind::Uprobe => "uprobe",
+        ProbeKind::Uprobe | ProbeKind::Usdt => "uprobe",
         ProbeKind::Uretprobe => "uretprobe",
         ProbeKind::Interval
         | ProbeKind::Profile
@@ -132,6 +132,7 @@ fn target_name(target: &Target) -> Option<String> {
             format!("{path}:{symbol}{}", plus(*offset))
         }
         Target::None
+        | Target::Usdt { .. }
         | Target::Address(_)
         | Target::User { .. }
         | Target::Timer(_)

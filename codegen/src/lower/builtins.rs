@@ -55,7 +55,7 @@ impl Body<'_, '_> {
             Builtin::Jiffies => self.call_new(Helper::Jiffies64, &[], "jiffies", span),
             Builtin::Usermode => self.user_mode(),
             Builtin::Reg => match args {
-                [Expr { kind: ExprKind::Str(name), .. }] => self.named_register(name, span),
+                [Expr { kind: ExprKind::Str(name), .. }] => self.register_by_name(name, span),
                 _ => self.not_here(builtin, span),
             },
             Builtin::Signal | Builtin::SignalThread | Builtin::Override | Builtin::WriteUser | Builtin::Debugf => {

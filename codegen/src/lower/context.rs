@@ -7,12 +7,13 @@
 use super::Body;
 use super::memory::Memory;
 use super::place::Place;
+use super::registers;
 use crate::ir::{BinOp, Cond, Op, Value};
 use crate::target::Arch;
 use lang::Span;
 use lang::probes::ProbeKind;
-use lang::registers;
-use lang::ty::Ty;
+use lang::ty::{IntTy, Ty};
+use lang::usdt::{self, Operand};
 
 /// Where the registers of a machine are in the context.
 struct Registers {
@@ -72,6 +73,50 @@ impl Body<'_, '_> {
         self.load(Place::Foreign { address, user }, &Ty::U64)
     }
 
+    /// `argN` of a static probe: a constant, a register or a word of the process's memory.
+    pub fn static_argument(&mut self, argument: &usdt::Argument, span: Span) -> Value {
+        let int = IntTy::new(argument.size, argument.signed);
+        match &argument.operand {
+            Operand::Constant(value) => {
+                let value = self.b.constant(*value);
+                self.extend(value, int)
+            }
+            Operand::Register(name) => {
+                let value = self.named_register(name, span);
+                self.extend(value, int)
+            }
+            Operand::Memory { displacement, base, index } => {
+                let base = self.named_register(base, span);
+                let mut address = self.add_number(base, *displacement);
+                if let Some((index, scale)) = index {
+                    let index = self.named_register(index, span);
+                    let distance = self.b.binary_const(BinOp::Mul, index, (*scale).into());
+                    address = self.b.binary(BinOp::Add, address, distance);
+                }
+                self.load(Place::Foreign { address, user: true }, &Ty::Int(int))
+            }
+        }
+    }
+
+    fn add_number(&mut self, value: Value, number: i64) -> Value {
+        let number = self.b.constant(number);
+        self.b.binary(BinOp::Add, value, number)
+    }
+
+    /// A register by its name in assembly. Of one that names a part of another, the bits above are
+    /// to be cut off; the second byte of a register is moved down.
+    fn named_register(&mut self, name: &str, span: Span) -> Value {
+        let Some((offset, shift)) = registers::find(self.cx.target.arch, name) else {
+            self.cx.error(span, format!("the argument is in `{name}`, a register that is not supported yet"));
+            return self.b.constant(0);
+        };
+        let value = self.b.load(8, false, self.ctx, offset);
+        match shift {
+            0 => value,
+            bits => self.b.binary_const(BinOp::LShr, value, bits.into()),
+        }
+    }
+
     /// `retval` of a kretprobe or uretprobe.
     pub fn return_register(&mut self) -> Value {
         let offset = self.registers().result;
@@ -100,13 +145,13 @@ impl Body<'_, '_> {
     }
 
     /// `reg(name)`
-    pub fn named_register(&mut self, name: &[u8], span: Span) -> Value {
+    pub fn register_by_name(&mut self, name: &[u8], span: Span) -> Value {
         let machine = match self.cx.target.arch {
-            Arch::X86_64 => registers::Machine::X86_64,
-            Arch::Aarch64 => registers::Machine::Aarch64,
+            Arch::X86_64 => lang::registers::Machine::X86_64,
+            Arch::Aarch64 => lang::registers::Machine::Aarch64,
         };
         let name = String::from_utf8_lossy(name);
-        match registers::offset(machine, &name) {
+        match lang::registers::offset(machine, &name) {
             Some(offset) => self.b.load(8, false, self.ctx, offset as i32),
             None => {
                 self.cx.error(span, format!("this machine has no register `{name}`"));
@@ -121,7 +166,7 @@ impl Body<'_, '_> {
             Arch::X86_64 => ("cs", 3, 3),
             Arch::Aarch64 => ("pstate", 0xf, 0),
         };
-        let state = self.named_register(name.as_bytes(), self.probe.span);
+        let state = self.register_by_name(name.as_bytes(), self.probe.span);
         let state = self.b.binary_const(BinOp::And, state, mask);
         let level = self.b.constant(level);
         self.b.op(Op::Compare(Cond::Eq, state, level))

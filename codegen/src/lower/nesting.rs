@@ -48,7 +48,7 @@ impl Nesting {
             // Each target of a trampoline is a program of its own, with its own guard.
             ProbeKind::Fentry | ProbeKind::Fexit if probe.points.len() == 1 => Nesting::Itself(idx),
             ProbeKind::RawTracepoint | ProbeKind::Fentry | ProbeKind::Fexit => Nesting::Preemptible(idx),
-            ProbeKind::Uprobe | ProbeKind::Uretprobe => Nesting::Preemptible(idx),
+            ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt => Nesting::Preemptible(idx),
             ProbeKind::Xdp => Nesting::Softirq,
         }
     }

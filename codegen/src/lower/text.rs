@@ -190,11 +190,13 @@ impl Body<'_, '_> {
     fn ends_with(&mut self, text: Text, part: &[pattern::Byte], from: Value, no: Block) {
         let length = self.length(text);
         let size = part.len() as i64;
+        let Some(last) = (text.capacity - 1).checked_sub(size as u32) else { return self.give_up(no) };
         let [long_enough, behind] = std::array::from_fn(|_| self.b.block());
-        let least = self.b.constant(size);
-        self.b.branch(Cond::UGe, length, least, long_enough, no);
-        self.b.start(long_enough);
+        // Of a text that is too short this is a large number, as the verifier sees it, too.
         let start = self.b.binary_const(BinOp::Sub, length, size);
+        let limit = self.b.constant(last.into());
+        self.b.branch(Cond::ULe, start, limit, long_enough, no);
+        self.b.start(long_enough);
         self.b.branch(Cond::UGe, start, from, behind, no);
         self.b.start(behind);
         let base = self.address(text.memory);

@@ -10,8 +10,7 @@ use crate::source::Span;
 use std::collections::BTreeSet;
 
 /// Probe types that scripts for bpftrace may name, or that the design plans, with their aliases.
-const UNSUPPORTED: [(&str, &str); 8] = [
-    ("usdt", "U"),
+const UNSUPPORTED: [(&str, &str); 7] = [
     ("asyncwatchpoint", "aw"),
     ("iter", "it"),
     ("test", ""),
@@ -44,7 +43,6 @@ fn provider_kind(provider: &Field) -> Result<ProbeKind, Diagnostic> {
         let span = provider.part(0, label.len() + 1);
         return Err(Diagnostic::error(span, "names for probes are not supported yet"));
     }
-    // `U` is another probe type than `u`: only this alias tells them apart by case.
     let unsupported = UNSUPPORTED
         .iter()
         .find(|(full, alias)| full.eq_ignore_ascii_case(name) || !name.is_empty() && *alias == name);
@@ -95,6 +93,7 @@ impl Attach<'_> {
             | ProbeKind::Fentry
             | ProbeKind::Fexit => self.function(),
             ProbeKind::Uprobe | ProbeKind::Uretprobe => self.user(),
+            ProbeKind::Usdt => self.usdt(),
             ProbeKind::Interval | ProbeKind::Profile => self.timer(),
             ProbeKind::Software | ProbeKind::Hardware => self.counter(),
             ProbeKind::Watchpoint => self.watchpoint(),
@@ -192,6 +191,16 @@ impl Attach<'_> {
             }
             Place::Address(offset) => Target::User { path, symbol: String::new(), offset },
         })
+    }
+
+    fn usdt(&self) -> Result<Target, Diagnostic> {
+        let (path, provider, name) = match self.fields(2, 3)? {
+            [path, name] => (path, "*", name),
+            [path, provider, name] => (path, provider.text.as_str(), name),
+            _ => return Err(self.wrong(self.span, "attach point is incomplete")),
+        };
+        let (path, provider) = (path.text.clone(), provider.to_owned());
+        Ok(Target::Usdt { path, provider, name: name.text.clone(), location: None })
     }
 
     /// A function field, with an offset only where one is allowed.

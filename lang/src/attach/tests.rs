@@ -61,6 +61,18 @@ fn user_targets() {
 }
 
 #[test]
+fn static_probes() {
+    for (text, path, provider, name) in [
+        ("usdt:/bin/x:p", "/bin/x", "*", "p"),
+        ("U:/bin/x:mine:p*", "/bin/x", "mine", "p*"),
+        ("USDT:libc:*:setjmp", "libc", "*", "setjmp"),
+    ] {
+        let (path, provider, name) = (path.into(), provider.into(), name.into());
+        check(text, ProbeKind::Usdt, Target::Usdt { path, provider, name, location: None });
+    }
+}
+
+#[test]
 fn timers_and_interfaces() {
     for (text, timer) in [
         ("interval:s:1", Timer::Period(1, Unit::Seconds)),
@@ -102,8 +114,7 @@ fn wrong_attach_points() {
         ("krpobe:f", "krpobe", "unknown probe type `krpobe`\ndid you mean `kprobe`?"),
         ("hello", "hello", "unknown probe type `hello`"),
         (":f", "", "probe type is missing"),
-        ("usdt:/bin/x:p", "usdt", "usdt probes are not supported yet"),
-        ("U:/bin/x:p", "U", "usdt probes are not supported yet"),
+        ("U:/bin/x", "U:/bin/x", "attach point is incomplete\nwrite `usdt:PATH:[PROVIDER:]NAME`"),
         (
             "s:page-falts",
             "page-falts",

@@ -293,7 +293,7 @@ impl<'a> Printer<'a> {
                 step(&self.element(*map, key.as_deref()), *by, *prefix)
             }
             ExprKind::Builtin(builtin, args) => self.builtin(*builtin, args, &expr.ty),
-            ExprKind::Register(n) => format!("arg{n}"),
+            ExprKind::Register(n) | ExprKind::StaticArgument(n, _) => format!("arg{n}"),
             ExprKind::ReturnRegister => "retval".to_owned(),
             ExprKind::Argument(n) => format!("argument({n})"),
             ExprKind::Record => "args".to_owned(),
@@ -321,6 +321,7 @@ impl<'a> Printer<'a> {
                 | ExprKind::TupleField(..)
                 | ExprKind::Builtin(..)
                 | ExprKind::Register(_)
+                | ExprKind::StaticArgument(..)
                 | ExprKind::ReturnRegister
                 | ExprKind::Argument(_)
                 | ExprKind::Record

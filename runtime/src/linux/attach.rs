@@ -62,7 +62,7 @@ pub fn method(program: &manifest::Program, kernel: &Kernel) -> Method {
         Some(Tracepoint | Interval | Profile | Software | Hardware | Watchpoint) => Method::Perf,
         Some(RawTracepoint) => Method::RawTracepoint,
         Some(Kprobe | Kretprobe) => kprobe::method(program, kernel),
-        Some(Uprobe | Uretprobe) => uprobe::method(program, kernel),
+        Some(Uprobe | Uretprobe | Usdt) => uprobe::method(program, kernel),
         Some(Fentry | Fexit) => Method::Trampoline,
         Some(Xdp) => Method::Link,
     }
@@ -126,10 +126,10 @@ pub fn attach(
             kprobe::attach_many(fd, &plan.points).map(|it| vec![it])
         }
         Kprobe | Kretprobe => kprobe::attach(fd, point).map(|it| vec![it]),
-        Uprobe | Uretprobe if program.method == Method::UprobeMulti => {
+        Uprobe | Uretprobe | Usdt if program.method == Method::UprobeMulti => {
             uprobe::attach_many(fd, &plan.points, process).map(|it| vec![it])
         }
-        Uprobe | Uretprobe => uprobe::attach(fd, point, process).map(|it| vec![it]),
+        Uprobe | Uretprobe | Usdt => uprobe::attach(fd, point, process).map(|it| vec![it]),
         Interval => perf::attach_interval(fd, point).map(|it| vec![it]),
         Profile => perf::attach_profile(fd, point, process),
         Software | Hardware => perf::attach_counter(fd, point, process),

@@ -4,7 +4,7 @@
 //! of symbols. Nothing is attached or read from processes.
 
 use super::glob;
-use object::read::{ObjectSymbol, ReadCache};
+use object::read::{ObjectSegment, ObjectSymbol, ReadCache};
 use object::{Object, SymbolKind};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -45,6 +45,15 @@ pub fn symbol(path: &Path, name: &str) -> io::Result<Option<(u64, u64)>> {
     let mut symbols = file.symbols().chain(file.dynamic_symbols());
     let found = symbols.find(|it| it.is_definition() && it.address() != 0 && it.name() == Ok(name));
     Ok(found.map(|it| (it.address(), it.size())))
+}
+
+/// The offset in the file of an address that the file is linked for.
+pub fn to_file_offset<'a>(file: &object::File<'a, &'a ReadCache<File>>, address: u64) -> Option<u64> {
+    file.segments().find_map(|segment| {
+        let inside = address.checked_sub(segment.address()).filter(|inside| *inside < segment.size())?;
+        let (start, size) = segment.file_range();
+        (inside < size).then_some(start + inside)
+    })
 }
 
 /// Replaces wildcards, directory by directory; only regular files are left.

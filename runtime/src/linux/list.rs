@@ -14,6 +14,7 @@ use lang::attach::{Point, Target, XdpMode};
 use lang::counters;
 use lang::host::{Host, Matches};
 use lang::probes::ProbeKind;
+use lang::usdt;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
@@ -122,7 +123,11 @@ fn matching(host: &LinuxHost, kind: ProbeKind, rest: &str) -> std::result::Resul
     }
     let Some(target) = target(kind, rest) else { return Ok(Vec::new()) };
     match host.matches(&Point { kind, target }) {
-        Matches::Points(points) => Ok(points.into_iter().map(Listed::Point).collect()),
+        Matches::Points(mut points) => {
+            // A static probe has a point for each of its places.
+            points.dedup_by_key(|it| it.name());
+            Ok(points.into_iter().map(Listed::Point).collect())
+        }
         Matches::Unavailable(reason) => Err(reason),
     }
 }
@@ -145,6 +150,16 @@ fn target(kind: ProbeKind, rest: &str) -> Option<Target> {
         ProbeKind::Uprobe | ProbeKind::Uretprobe => {
             let (path, symbol) = (first.unwrap_or(rest), first.map_or("*", |_| last));
             Some(Target::User { path: path.to_owned(), symbol: symbol.to_owned(), offset: 0 })
+        }
+        ProbeKind::Usdt => {
+            let mut fields = rest.splitn(3, ':');
+            let path = fields.next().unwrap_or(rest).to_owned();
+            let (provider, name) = match (fields.next(), fields.next()) {
+                (Some(provider), Some(name)) => (provider, name),
+                (Some(name), None) => ("*", name),
+                _ => ("*", "*"),
+            };
+            Some(Target::Usdt { path, provider: provider.to_owned(), name: name.to_owned(), location: None })
         }
         ProbeKind::Xdp => Some(Target::Interface { name: rest.to_owned(), mode: XdpMode::Auto }),
         ProbeKind::SelfSignal => glob::matches(rest, "signal:SIGUSR1").then_some(Target::Signal),
@@ -177,6 +192,13 @@ fn arguments(host: &LinuxHost, point: &Point) -> Vec<String> {
         Target::Tracepoint { category, event } => {
             let format = host.tracepoint_format(category, event).unwrap_or_default();
             format.lines().filter_map(format_field).map(str::to_owned).collect()
+        }
+        Target::Usdt { location: Some(location), .. } => {
+            let arguments = usdt::arguments(&location.arguments).unwrap_or_default();
+            let numbered = arguments.iter().enumerate();
+            numbered
+                .map(|(at, it)| format!("{}int{} arg{at}", if it.signed { "" } else { "u" }, 8 * it.size))
+                .collect()
         }
         Target::Function { name, .. } if point.kind == ProbeKind::RawTracepoint => {
             let prototype = host.find_raw_tracepoint(name);

@@ -13,6 +13,7 @@ mod objects;
 mod privileges;
 mod repl;
 mod tracing;
+mod usdt;
 
 use crate::harness::Case;
 
@@ -23,6 +24,7 @@ pub use privileges::print_mine as print_privileges;
 pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
+        usdt::CASES,
         language::CASES,
         lifecycle::CASES,
         losses::CASES,

@@ -16,6 +16,7 @@ pub fn work(arguments: &[String]) -> ExitCode {
         Some("read") => read(&words[1..]),
         Some("sleep") => sleep(),
         Some("nap") => (0..number(1)).for_each(|_| std::thread::sleep(Duration::from_millis(20))),
+        Some("static-probes") => crate::static_probes::fire(number(1)),
         Some("touch") => touch(number(1)),
         Some("write") => write(number(1), number(2)),
         Some("busy") => busy(Duration::from_millis(number(1))),
