@@ -31,9 +31,9 @@ mod registers;
 mod series;
 mod stmt;
 mod strings;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use crate::failure::Failure;
 use crate::helpers::Helper;

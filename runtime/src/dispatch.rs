@@ -291,7 +291,9 @@ impl Dispatcher {
     /// Carries out an action that reads or changes a map.
     fn act_on_map(&mut self, id: usize, record: &[u8], backend: &mut dyn Backend) -> Result<()> {
         match self.manifest.actions[id].kind.clone() {
-            ActionKind::PrintPercentiles(map, parts) => self.print_percentiles(self.map(map)?, &parts, backend),
+            ActionKind::PrintPercentiles(map, parts) => {
+                self.print_percentiles(self.map(map)?, &parts, backend)
+            }
             ActionKind::PrintMap(map) => {
                 let args = self.arguments(id, record);
                 let top = args.first().map(Value::bits);

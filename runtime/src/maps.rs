@@ -103,8 +103,8 @@ pub fn lookup(
 /// What `print` shows of a map without entries: a scalar's zero value, but nothing of a keyed map
 /// or a histogram.
 pub fn unset(entry: &MapEntry, cx: &mut Context<'_>) -> Option<Entry> {
-    let bare =
-        entry.map.key.is_some() || matches!(entry.map.agg(), Some(Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries { .. }));
+    let bare = entry.map.key.is_some()
+        || matches!(entry.map.agg(), Some(Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries { .. }));
     (!bare).then(|| (None, decode(&[], &entry.map.value, cx)))
 }
 

@@ -242,9 +242,9 @@ impl Backend for Machine {
             (globals.start, constants.start),
             (globals.ncpus, self.world.cpus as u64),
         ]
-            .into_iter()
-            .filter_map(|(offset, value)| Some((offset?, value)))
-            .collect();
+        .into_iter()
+        .filter_map(|(offset, value)| Some((offset?, value)))
+        .collect();
         let numbers = self.create_maps(&elf, &constants)?;
         let maps = elf.maps.clone();
         let text: HashSet<usize> = elf.functions.keys().map(|(section, _)| *section).collect();

@@ -58,9 +58,11 @@ impl Body<'_, '_> {
                 [Expr { kind: ExprKind::Str(name), .. }] => self.register_by_name(name, span),
                 _ => self.not_here(builtin, span),
             },
-            Builtin::Signal | Builtin::SignalThread | Builtin::Override | Builtin::WriteUser | Builtin::Debugf => {
-                self.act_here(builtin, args, span)
-            }
+            Builtin::Signal
+            | Builtin::SignalThread
+            | Builtin::Override
+            | Builtin::WriteUser
+            | Builtin::Debugf => self.act_here(builtin, args, span),
             Builtin::Cpu => self.b.call(Helper::GetSmpProcessorId, &[]),
             Builtin::Curtask => self.b.call(Helper::GetCurrentTask, &[]),
             Builtin::Rand => {
@@ -82,14 +84,20 @@ impl Body<'_, '_> {
             Builtin::Bswap => match args {
                 [n] => {
                     let (value, size) = (self.number(n), self.int_ty(&n.ty).size);
-                    if size == 1 { self.extend(value, IntTy::new(1, false)) } else { self.b.op(Op::Bswap(8 * size, value)) }
+                    if size == 1 {
+                        self.extend(value, IntTy::new(1, false))
+                    } else {
+                        self.b.op(Op::Bswap(8 * size, value))
+                    }
                 }
                 _ => self.not_here(builtin, span),
             },
-            Builtin::CgroupPath | Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => match args.last() {
-                Some(arg) => self.scalar(arg),
-                None => self.b.constant(0),
-            },
+            Builtin::CgroupPath | Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => {
+                match args.last() {
+                    Some(arg) => self.scalar(arg),
+                    None => self.b.constant(0),
+                }
+            }
             _ => self.not_here(builtin, span),
         }
     }

@@ -413,7 +413,8 @@ impl Body<'_, '_> {
     pub fn name_into(&mut self, builtin: Builtin, args: &[Expr], to: Memory) {
         let table = storage::table_of(builtin, self.cx.target);
         let known = self.cx.plan.tables.iter().find(|it| Some(it.0) == table).copied();
-        let (Some((table, offset)), Some(rodata), [number]) = (known, self.cx.plan.globals.rodata, args) else {
+        let (Some((table, offset)), Some(rodata), [number]) = (known, self.cx.plan.globals.rodata, args)
+        else {
             return self.zero(to, CAPACITY);
         };
         let number = self.number(number);

@@ -302,7 +302,8 @@ fn percentile(text: &str) -> Option<u32> {
     if !is_number(whole) || !is_number(part) || part.len() > 3 {
         return None;
     }
-    let thousandths = whole.parse::<u32>().ok()?.checked_mul(1000)? + format!("{part:0<3}").parse::<u32>().ok()?;
+    let thousandths =
+        whole.parse::<u32>().ok()?.checked_mul(1000)? + format!("{part:0<3}").parse::<u32>().ok()?;
     (1..=100_000).contains(&thousandths).then_some(thousandths)
 }
 

@@ -7,7 +7,6 @@ mod inferred;
 mod matching;
 mod similar;
 
-use super::{executables, owners};
 use super::btf::decode::Decoder;
 use super::btf::kernel::KernelTypes;
 use super::btf::record::{Kind, Record};
@@ -15,6 +14,7 @@ use super::btf::{Btf, Namespace};
 use super::functions::{self, Functions};
 use super::kallsyms::Kallsyms;
 use super::tracefs::Tracefs;
+use super::{executables, owners};
 use crate::backend::{Error, Result};
 use lang::attach::Point;
 use lang::host::{FunctionTy, Host, Matches, TypeKind};

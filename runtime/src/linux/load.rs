@@ -193,7 +193,11 @@ fn carries_text(action: &ActionKind) -> bool {
         | ActionKind::PrintEntry(_)
         | ActionKind::Time(_)
         | ActionKind::Join(_) => true,
-        ActionKind::PrintMap(_) | ActionKind::PrintPercentiles(..) | ActionKind::Clear(_) | ActionKind::Zero(_) | ActionKind::Exit => false,
+        ActionKind::PrintMap(_)
+        | ActionKind::PrintPercentiles(..)
+        | ActionKind::Clear(_)
+        | ActionKind::Zero(_)
+        | ActionKind::Exit => false,
     }
 }
 

@@ -18,9 +18,8 @@ pub struct Owners {
 impl Owners {
     /// The first user of `/etc/passwd` that has this id.
     pub fn user_name(&mut self, uid: u64) -> Option<String> {
-        let users = self.users.get_or_insert_with(|| {
-            users(&fs::read_to_string("/etc/passwd").unwrap_or_default())
-        });
+        let users =
+            self.users.get_or_insert_with(|| users(&fs::read_to_string("/etc/passwd").unwrap_or_default()));
         users.get(&uid).cloned()
     }
 
@@ -98,7 +97,9 @@ mod tests {
 
     #[test]
     fn users_are_known_by_their_first_line() {
-        let users = users("root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\nbroken\nme:x:1000:1000:Me:/:/bin/sh\n");
+        let users = users(
+            "root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\nbroken\nme:x:1000:1000:Me:/:/bin/sh\n",
+        );
         assert_eq!(users.get(&0).map(String::as_str), Some("root"));
         assert_eq!(users.get(&1000).map(String::as_str), Some("me"));
         assert_eq!(users.len(), 2);

@@ -36,9 +36,5 @@ fn start(series: &Series, idx: u64, clock: &dyn Clock) -> Start {
     let tai = (series.first + idx).saturating_mul(series.interval);
     let wall = (tai as i64).wrapping_add(clock.tai_to_wall());
     let text = |format| strftime(format, wall, Dialect::C, clock);
-    Start {
-        date: text("%Y-%m-%d"),
-        time: text("%H:%M:%S"),
-        nanoseconds: wall.rem_euclid(SECOND) as u32,
-    }
+    Start { date: text("%Y-%m-%d"), time: text("%H:%M:%S"), nanoseconds: wall.rem_euclid(SECOND) as u32 }
 }

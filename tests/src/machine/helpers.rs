@@ -1,7 +1,7 @@
 //! The kernel's helper functions, as the machine carries them out.
 
-use super::{Task, World};
 use super::maps::{EAGAIN, EINVAL, ENOENT};
+use super::{Task, World};
 use codegen::helpers::Helper;
 
 const EFAULT: i64 = -14;

@@ -18,7 +18,13 @@ const LAST_SIGNAL: i128 = 64;
 
 impl<'a> Body<'_, 'a> {
     /// Whether an action is allowed; refuses it when it is not.
-    pub(in crate::sema) fn allowed(&mut self, allowed: bool, builtin: Builtin, flag: &str, span: Span) -> bool {
+    pub(in crate::sema) fn allowed(
+        &mut self,
+        allowed: bool,
+        builtin: Builtin,
+        flag: &str,
+        span: Span,
+    ) -> bool {
         if !allowed {
             let message = format!("`{}` changes what the machine does, which is not allowed", builtin.name());
             self.cx.report(Diagnostic::error(span, message).hint(format!("run with `--allow {flag}`")));

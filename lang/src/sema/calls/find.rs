@@ -10,7 +10,8 @@ use crate::ty::Ty;
 impl<'a> Body<'_, 'a> {
     /// Becomes `{ let $key = key; let $found = has_key(@map, $key); if ($found) { $variable = @map[$key]; } $found }`.
     pub(super) fn find(&mut self, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
-        let (ast::ExprKind::Map { name, key: inner }, ast::ExprKind::Var(variable)) = (&args[0].kind, &args[2].kind)
+        let (ast::ExprKind::Map { name, key: inner }, ast::ExprKind::Var(variable)) =
+            (&args[0].kind, &args[2].kind)
         else {
             let wrong = if matches!(args[0].kind, ast::ExprKind::Map { .. }) { args[2] } else { args[0] };
             let message = "`find` takes a map, a key and the variable that gets the value";
@@ -49,7 +50,13 @@ impl<'a> Body<'_, 'a> {
     }
 
     /// A value in a variable of its own, as an expression that can be read again.
-    fn kept(&mut self, name: &'static str, at: Span, value: hir::Expr, out: &mut Vec<hir::Stmt>) -> hir::Expr {
+    fn kept(
+        &mut self,
+        name: &'static str,
+        at: Span,
+        value: hir::Expr,
+        out: &mut Vec<hir::Stmt>,
+    ) -> hir::Expr {
         if matches!(value.kind, ExprKind::Const(_) | ExprKind::Str(_)) {
             return value;
         }

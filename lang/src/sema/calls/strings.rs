@@ -6,9 +6,9 @@ use crate::diagnostic::Diagnostic;
 use crate::hir::{self, ExprKind};
 use crate::layout;
 use crate::pattern;
+use crate::sema::infer;
 use crate::sema::literals::{self, int_value};
 use crate::sema::stmts::Body;
-use crate::sema::infer;
 use crate::source::Span;
 use crate::ty::Ty;
 
@@ -46,12 +46,7 @@ impl<'a> Body<'_, 'a> {
     }
 
     /// `strstr(string, string)`, `strcontains(string, string)`
-    pub(super) fn text_in_text(
-        &mut self,
-        builtin: Builtin,
-        args: &[&'a ast::Expr],
-        span: Span,
-    ) -> hir::Expr {
+    pub(super) fn text_in_text(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
         let (text, wanted) = (self.string_argument(args[0]), self.string_argument(args[1]));
         let (Some(text), Some(wanted)) = (text, wanted) else { return self.unknown(span) };
         let ty = if builtin == Builtin::Strstr { Ty::I64 } else { Ty::Bool };
@@ -72,7 +67,8 @@ impl<'a> Body<'_, 'a> {
                 _ => "the pattern ends with a `\\` that has nothing behind it",
             };
             return self.fail(
-                Diagnostic::error(args[1].span, message).hint("for the character itself write `\\\\[` or `\\\\\\\\`"),
+                Diagnostic::error(args[1].span, message)
+                    .hint("for the character itself write `\\\\[` or `\\\\\\\\`"),
             );
         }
         let wanted = literals::str(wanted.as_bytes(), args[1].span);
@@ -105,7 +101,8 @@ impl<'a> Body<'_, 'a> {
             (None, _) => {
                 let found = self.cx.name_of(&from.ty);
                 let message = format!("`buf` needs a length, `{found}` does not say how long it is");
-                return self.fail(Diagnostic::error(args[0].span, message).hint("write `buf(pointer, length)`"));
+                return self
+                    .fail(Diagnostic::error(args[0].span, message).hint("write `buf(pointer, length)`"));
             }
         };
         let capacity = match known {
@@ -114,7 +111,8 @@ impl<'a> Body<'_, 'a> {
                 return self.fail(Diagnostic::error(at, "the length is negative"));
             }
             Some(n) if n > i128::from(most) => {
-                let message = format!("{n} bytes are more than `max_strlen` allows ({most}), the rest is cut off");
+                let message =
+                    format!("{n} bytes are more than `max_strlen` allows ({most}), the rest is cut off");
                 self.cx.report(Diagnostic::warning(args.last().map_or(span, |it| it.span), message));
                 most
             }

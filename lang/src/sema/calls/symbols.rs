@@ -54,10 +54,13 @@ impl<'a> Body<'_, 'a> {
         let Some(text) = self.text(name, "the symbol") else { return self.unknown(span) };
         let kind = self.probe.kind;
         let path = match &self.probe.points[0].target {
-            Target::User { path, .. } if matches!(kind, ProbeKind::Uprobe | ProbeKind::Uretprobe) => path.clone(),
+            Target::User { path, .. } if matches!(kind, ProbeKind::Uprobe | ProbeKind::Uretprobe) => {
+                path.clone()
+            }
             _ => {
                 let message = format!("`uaddr` is not available in a `{}` probe", kind.name());
-                return self.fail(Diagnostic::error(span, message).hint("a `uprobe` names the program to look in"));
+                return self
+                    .fail(Diagnostic::error(span, message).hint("a `uprobe` names the program to look in"));
             }
         };
         let Some((address, size)) = self.cx.host.program_symbol(&path, &text) else {

@@ -46,8 +46,9 @@ impl<'a> Body<'_, 'a> {
         }
         if !registers::names().any(|it| it == text) {
             let near = nearest(&text, registers::names()).map(|near| format!("did you mean `{near}`?"));
-            return self
-                .fail(Diagnostic::error(name.span, format!("there is no register `{text}`")).maybe_hint(near));
+            return self.fail(
+                Diagnostic::error(name.span, format!("there is no register `{text}`")).maybe_hint(near),
+            );
         }
         let name = literals::str(text.as_bytes(), name.span);
         hir::Expr { kind: ExprKind::Builtin(Builtin::Reg, vec![name]), ty: Ty::U64, span }

@@ -32,10 +32,7 @@ fn strings() -> Outcome {
          print((memcmp(args.filename, \"/nowhere\", 8), strstr($p, str(args.filename + 9, 5))));",
     )?;
     let one = |n: u32| {
-        format!(
-            "(15, 9, -1, {})\n(true, false, 0, 1)\n</nowhere/file-{n}>\n2f 6e 6f\n(0, 9)\n",
-            n == 1
-        )
+        format!("(15, 9, -1, {})\n(true, false, 0, 1)\n</nowhere/file-{n}>\n2f 6e 6f\n(0, 9)\n", n == 1)
     };
     let due: String = (0..3).map(one).collect();
     seen.expect(seen.code == 0 && seen.stdout.trim_end() == due.trim_end(), &due)
@@ -76,7 +73,8 @@ fn actions() -> Outcome {
 }
 
 fn signal() -> Outcome {
-    let script = "tracepoint:raw_syscalls:sys_enter /pid == cpid && syscall_name(args.id) == \"clock_nanosleep\"/ {
+    let script =
+        "tracepoint:raw_syscalls:sys_enter /pid == cpid && syscall_name(args.id) == \"clock_nanosleep\"/ {
         signal(\"KILL\"); }";
     let start = Instant::now();
     let seen = run(&["-q", "--allow", "signal", "-e", script, "-c", &work("wait 50000")])?;
@@ -97,7 +95,8 @@ fn machine() -> Outcome {
     let script = "BEGIN { print((ncpus, numaid < 64, jiffies > 0, pid(init) > 0, usermode)); }
         interval:ms:10 { print((reg(\"ip\") == reg(\"pc\"), reg(\"ip\") > 0)); exit(); }";
     let seen = run(&["-q", "-e", script])?;
-    let possible = std::fs::read_to_string("/sys/devices/system/cpu/possible").map_err(|error| error.to_string())?;
+    let possible =
+        std::fs::read_to_string("/sys/devices/system/cpu/possible").map_err(|error| error.to_string())?;
     let last: u32 = possible.trim().rsplit(['-', ',']).next().and_then(|it| it.parse().ok()).unwrap_or(0);
     let due = format!("({}, true, true, true, 0)\n(true, true)", last + 1);
     seen.expect(seen.code == 0 && seen.stdout.trim_end() == due, &due)
