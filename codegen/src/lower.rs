@@ -17,10 +17,12 @@ mod aggregate;
 mod arith;
 mod builder;
 mod builtins;
+mod callback;
 mod context;
 mod expr;
 mod failures;
 mod keys;
+mod loops;
 mod maps;
 mod memory;
 mod nesting;
@@ -34,6 +36,9 @@ mod strings;
 #[cfg(test)]
 mod tests;
 mod text;
+mod uses;
+
+pub use loops::FEW_ROUNDS;
 
 use crate::failure::Failure;
 use crate::helpers::Helper;
@@ -42,14 +47,15 @@ use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, V
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
-use lang::hir::{self, Probe};
+use lang::hir::{self, LocalId, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
 use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 /// The kernel lets per-CPU values be this large.
 const SCRATCH_LIMIT: u32 = 32 << 10;
@@ -86,6 +92,8 @@ struct Context<'a> {
     failure_ids: HashMap<Failure, usize>,
     /// Functions behind the programs.
     subprograms: Vec<Function>,
+    /// How many of them are rounds of loops, those included that are being lowered.
+    n_rounds: usize,
     /// The subprogram that does nothing for each entry of a map, once something counts entries.
     visitor: Option<Func>,
     /// The subprogram that reports a failure, once something may fail.
@@ -108,6 +116,7 @@ impl<'a> Context<'a> {
             failures: Vec::new(),
             failure_ids: HashMap::new(),
             subprograms: Vec::new(),
+            n_rounds: 0,
             visitor: None,
             reporter: None,
             scratch_size: 0,
@@ -264,6 +273,10 @@ struct Body<'a, 'c> {
     locals: Vec<Local>,
     loops: Vec<stmt::Loop>,
     packet: packet::Packet,
+    /// How often the probe mentions each of its variables.
+    mentions: Rc<BTreeMap<LocalId, usize>>,
+    /// What it is part of, when it is not the program but a round of a loop.
+    round: Option<callback::Round>,
 }
 
 /// Where a variable lives.
@@ -294,6 +307,8 @@ impl<'a, 'c> Body<'a, 'c> {
             locals: Vec::new(),
             loops: Vec::new(),
             packet: packet::Packet::default(),
+            mentions: Rc::new(uses::mentions(uses::Parts::body(&probe.body))),
+            round: None,
         };
         let start = body.b.block();
         body.b.start_unsealed(start);
@@ -366,8 +381,7 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Watchpoint
             | ProbeKind::SelfSignal => 0,
         };
-        let value = self.b.constant(value);
-        self.b.ret(value);
+        self.leave(value);
     }
 
     /// The probe type; all points of a probe have the same.

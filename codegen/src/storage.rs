@@ -12,11 +12,12 @@
 //! | keyed aggregation | per-CPU hash; all buckets of a histogram in one value |
 
 use crate::ir::{Globals, KernelMap, KernelMapKind, Map};
+use crate::lower::FEW_ROUNDS;
 use crate::manifest::{self, Storage};
 use crate::target::{Arch, KernelVersion, Target};
 use crate::visit;
 use lang::builtins::Builtin;
-use lang::hir::{self, BinaryOp, Expr, ExprKind, MapKind, StmtKind};
+use lang::hir::{self, BinaryOp, Expr, ExprKind, MapKind, Stmt, StmtKind};
 use lang::layout::size_of;
 use lang::names::{CAPACITY, Table};
 use lang::ty::Ty;
@@ -327,34 +328,46 @@ fn zeros_size(program: &hir::Program) -> u32 {
     for probe in &program.probes {
         let (mut loops, mut searches) = (false, false);
         let mut longest = probe.locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
-        visit::each_stmt(
-            &probe.body,
-            &mut |stmt| loops |= matches!(stmt.kind, StmtKind::While { .. } | StmtKind::ForRange { .. }),
-            &mut |expr| {
-                searches |= is_search(expr);
-                match expr.ty {
-                    // Foreign memory, of which only parts are copied.
-                    Ty::Struct(_) | Ty::Array(..) => {}
-                    _ => longest = longest.max(size(&expr.ty)),
-                }
-            },
-        );
+        visit::each_stmt(&probe.body, &mut |stmt| loops |= is_loop(stmt), &mut |expr| {
+            searches |= is_search(expr);
+            match expr.ty {
+                // Foreign memory, of which only parts are copied.
+                Ty::Struct(_) | Ty::Array(..) => {}
+                _ => longest = longest.max(size(&expr.ty)),
+            }
+        });
         largest = largest.max(longest).max(if loops || searches { 8 } else { 0 });
     }
     largest
+}
+
+fn is_loop(stmt: &Stmt) -> bool {
+    matches!(stmt.kind, StmtKind::While { .. } | StmtKind::ForRange { .. } | StmtKind::ForMap { .. })
 }
 
 /// Whether anything is sent to user space: actions, or reports of failures.
 fn sends_records(program: &hir::Program) -> bool {
     let mut sends = !program.actions.is_empty() || program.config.report_failures;
     for probe in &program.probes {
-        visit::each_expr(&probe.body, &mut |expr| {
-            sends |= match &expr.kind {
-                ExprKind::Binary(BinaryOp::Div | BinaryOp::Mod, _, by) => !is_constant(by),
-                ExprKind::Element(_, index) => !is_constant(index),
-                _ => false,
-            };
-        });
+        let (mut endless, mut fails) = (false, false);
+        visit::each_stmt(
+            &probe.body,
+            &mut |stmt| {
+                endless |= match &stmt.kind {
+                    StmtKind::While { .. } => true,
+                    StmtKind::ForRange { start, end, .. } => !is_short(start, end),
+                    _ => false,
+                };
+            },
+            &mut |expr| {
+                fails |= match &expr.kind {
+                    ExprKind::Binary(BinaryOp::Div | BinaryOp::Mod, _, by) => !is_constant(by),
+                    ExprKind::Element(_, index) => !is_constant(index),
+                    _ => false,
+                };
+            },
+        );
+        sends |= endless || fails;
     }
     sends
 }
@@ -363,6 +376,14 @@ fn sends_records(program: &hir::Program) -> bool {
 fn is_search(expr: &Expr) -> bool {
     let ExprKind::Builtin(builtin, _) = expr.kind else { return false };
     matches!(builtin, Builtin::Strstr | Builtin::Strcontains | Builtin::Strmatch)
+}
+
+/// Whether a range is one that the kernel's limit never ends.
+fn is_short(start: &Expr, end: &Expr) -> bool {
+    match (&start.kind, &end.kind) {
+        (ExprKind::Const(start), ExprKind::Const(end)) => end.saturating_sub(*start) <= FEW_ROUNDS,
+        _ => false,
+    }
 }
 
 fn is_constant(expr: &Expr) -> bool {

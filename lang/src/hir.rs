@@ -311,6 +311,15 @@ pub enum StmtKind {
         /// The body.
         body: Vec<Stmt>,
     },
+    /// `for $kv : @map`: once for each entry there is.
+    ForMap {
+        /// The entry: a tuple of the key and the value, an aggregation's as a number.
+        var: LocalId,
+        /// The map; keyed, and not a histogram.
+        map: MapId,
+        /// The body.
+        body: Vec<Stmt>,
+    },
     /// `unroll (n)`: the body n times in a row.
     Unroll {
         /// 1..=100

@@ -241,7 +241,7 @@ impl Body<'_, '_> {
         let from = self.blurred(from);
         self.b.jump(head, &[from]);
         self.b.start_unsealed(head);
-        self.guard(test, missing);
+        self.search_guard(test, missing);
         self.b.start(test);
         let limit = self.b.constant(last.into());
         self.b.branch(Cond::ULe, at, limit, look, missing);
@@ -283,6 +283,20 @@ impl Body<'_, '_> {
         self.b.start(same);
     }
 
+    /// The head of a search: its bound is the capacity, which the kernel's limit never comes before.
+    fn search_guard(&mut self, round: Block, missing: Block) {
+        if self.has_loop_guard() { self.b.loop_guard(round, missing) } else { self.b.jump(round, &[]) }
+    }
+
+    /// A number as one that the verifier does not know, where loops are guarded.
+    fn blurred(&mut self, value: Value) -> Value {
+        if !self.has_loop_guard() {
+            return value;
+        }
+        let zero = self.unknown_zero();
+        self.b.binary(BinOp::Add, value, zero)
+    }
+
     /// Where a string begins that is only known when the program runs.
     fn find_text(&mut self, text: Text, wanted: Text, missing: Block) -> Value {
         let (base, needle) = (self.address(text.memory), self.address(wanted.memory));
@@ -294,13 +308,13 @@ impl Body<'_, '_> {
         let first = self.blurred(zero);
         self.b.jump(head, &[first]);
         self.b.start_unsealed(head);
-        self.guard(start, missing);
+        self.search_guard(start, missing);
         self.b.start(start);
         let zero = self.b.constant(0);
         let first = self.blurred(zero);
         self.b.jump(inner, &[first]);
         self.b.start_unsealed(inner);
-        self.guard(test, missing);
+        self.search_guard(test, missing);
         self.b.start(test);
         let limit = self.b.constant(wanted.capacity.into());
         self.b.branch_with(Cond::ULt, idx, limit, (byte, &[]), (found, &[at]));

@@ -194,6 +194,11 @@ impl<'a> Printer<'a> {
                 self.block(&head, body);
                 "}".to_owned()
             }
+            StmtKind::ForMap { var, map, body } => {
+                let head = format!("for {} : {}", self.local(*var), self.element(*map, None));
+                self.block(&head, body);
+                "}".to_owned()
+            }
             StmtKind::Unroll { count, body } => {
                 self.block(&format!("unroll {count}"), body);
                 "}".to_owned()

@@ -375,6 +375,54 @@ impl<'a> Body<'_, 'a> {
         Some(ty)
     }
 
+    /// The map that a loop runs over, and the type of its entries.
+    pub(super) fn entries(&mut self, map: &'a ast::Expr) -> Option<(MapId, Ty)> {
+        let ast::ExprKind::Map { name, key } = &map.kind else {
+            self.cx.report(
+                Diagnostic::error(map.span, "`for` runs over a range or a map")
+                    .hint("write `for ($i : 0..n)` or `for ($kv : @map)`"),
+            );
+            return None;
+        };
+        if let Some(key) = key.first() {
+            self.cx.report(
+                Diagnostic::error(key.span, "`for` runs over a whole map, this is one element")
+                    .hint(format!("write `for ($kv : {name})`")),
+            );
+            return None;
+        }
+        let id = self.whole_map(name, map.span);
+        let (found, _) = self.cx.maps.touch(name, map.span);
+        let (keyed, key, value) = (found.keyed, found.key.ty().clone(), found.value.ty().clone());
+        if let Some((false, first)) = keyed {
+            self.cx.report(
+                Diagnostic::error(map.span, format!("`{name}` has no keys to run over"))
+                    .label(first, "used without a key here"),
+            );
+            return None;
+        }
+        if self.cx.maps.kind(name) == MapKind::Lpm {
+            let wrong = format!("the kernel does not walk `{name}`, an lpm map");
+            self.cx.report(Diagnostic::error(map.span, wrong).hint("keep its networks in a `hash` as well"));
+            return None;
+        }
+        let value = match &value {
+            Ty::Agg(agg) => match agg_value(agg) {
+                Some(ty) => ty,
+                None => {
+                    let agg = agg_name(agg);
+                    let wrong = format!("`{name}` is a `{agg}`, a loop cannot run over it");
+                    let hint = format!("to show it use `print({name})`");
+                    self.cx.report(Diagnostic::error(map.span, wrong).hint(hint));
+                    return None;
+                }
+            },
+            _ => value,
+        };
+        let known = key != Ty::Error && value != Ty::Error;
+        Some((id, if known { Ty::Tuple(vec![key, value]) } else { Ty::Error }))
+    }
+
     /// The element as a value.
     pub(super) fn read_element(&mut self, element: Element) -> hir::Expr {
         let span = element.span;

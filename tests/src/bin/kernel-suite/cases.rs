@@ -7,6 +7,7 @@ mod events;
 mod functions;
 mod language;
 mod lifecycle;
+mod loops;
 mod losses;
 mod network;
 mod objects;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Case> {
         tracing::CASES,
         usdt::CASES,
         language::CASES,
+        loops::CASES,
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,

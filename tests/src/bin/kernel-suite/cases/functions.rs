@@ -88,7 +88,9 @@ fn series() -> Outcome {
     let series = seen.json_map("tseries", "@t");
     let values = series.as_array().cloned().unwrap_or_default();
     let total: i64 = values.iter().filter_map(|it| it["value"].as_i64()).sum();
-    seen.expect(total == 35, "values that are 35 together")
+    // A slow machine goes on for a while behind the exit.
+    let fired = seen.json_map("map", "@n").as_i64().unwrap_or(0);
+    seen.expect(fired >= 5 && total == 7 * fired, "seven for each time that the timer fired")
 }
 
 fn machine() -> Outcome {
