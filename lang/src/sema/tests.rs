@@ -525,7 +525,7 @@ fn what_is_wrong_is_said_where_it_is() {
         ("BEGIN { let $x : uint8 = 256; }", "256: the literal does not fit in `uint8` (0 to 255)"),
         ("BEGIN { print(pidd); }", "pidd: unknown name `pidd`\n  did you mean `pid`?"),
         ("BEGIN { prinft(1); }", "prinft: unknown function `prinft`\n  did you mean `printf`?"),
-        ("BEGIN { print(strlen(comm)); }", "strlen: `strlen` is not supported yet"),
+        ("BEGIN { print(skboutput(comm)); }", "skboutput: `skboutput` is not supported yet"),
         ("BEGIN { printf(\"%d %s\\n\", pid); }", "\"%d %s\\n\": the format wants 2 arguments, 1 is given"),
         ("BEGIN { printf(\"%d\\n\", comm); }", "comm: `%d` does not print `string[16]`\n  use `%s`"),
         ("BEGIN { print(7 / 0); }", "7 / 0: division by zero"),
