@@ -334,4 +334,8 @@ impl Host for FixtureHost {
         let variable = variables.into_iter().find(|it| it.0 == name).map(|it| it.1);
         variable.or_else(|| function_address(name))
     }
+
+    fn kernel_version(&self) -> Option<(u32, u32, u32)> {
+        Some((6, 12, 5))
+    }
 }

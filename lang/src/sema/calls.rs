@@ -10,7 +10,7 @@ mod task;
 
 use super::literals::{self, int_value};
 use super::stmts::Body;
-use super::{infer, operators, places};
+use super::{comptime, infer, operators, places};
 use crate::ast;
 use crate::builtins::{Builtin, Kind};
 use crate::diagnostic::{Diagnostic, nearest};
@@ -26,27 +26,32 @@ const CLOCKS: [(&str, Clock); 4] =
 fn arity(builtin: Builtin) -> (usize, usize) {
     use Builtin::*;
     match builtin {
-        Uid | Gid | Username | Ncpus | Numaid | Jiffies | Usermode | Comm | Elapsed | Cpu | Curtask
+        Config | Uid | Gid | Username | Ncpus | Numaid | Jiffies | Usermode | Comm | Elapsed | Cpu | Curtask
         | Rand | Cgroup | Func | Probe | Probetype | ArgN | Retval | Args | Ctx | Cpid | DefaultStrLength
         | Count | Pass | Drop => (0, 0),
         Pid | Tid | Nsecs | Exit | Time => (0, 1),
         Kstack | Ustack => (0, 2),
         Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero | Strlen
         | Reg | Uaddr | Cgroupid | Signal | SignalThread | Override | Strcap | Bswap | Pton | Macaddr
-        | Strerror | SignalName | SyscallName => (1, 1),
+        | Strerror | SignalName | SyscallName | KfuncExist | IsArray | IsInteger | IsLiteral | IsPtr | IsStr
+        | IsUnsignedInteger | Typeinfo => (1, 1),
         Str | Buf | CgroupPath | PercpuKaddr | Ntop | Hist | Delete | Join => (1, 2),
-        Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat => (2, 2),
-        Strncmp | Memcmp | WriteUser | Find => (3, 3),
+        Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat | StaticAssert => (2, 2),
+        Strncmp | Memcmp | WriteUser | Find | ContainerOf => (3, 3),
+        Getopt => (1, 3),
         Debugf => (1, 4),
         Lhist => (4, 4),
         Tseries => (3, 4),
-        Print | Printf | Errorf | Warnf | Cat | System => (1, usize::MAX),
+        Print | Printf | Errorf | Warnf | Cat | System | Fail => (1, usize::MAX),
     }
 }
 
 impl<'a> Body<'_, 'a> {
     /// `name(args)`
     pub(super) fn call(&mut self, name: &'a ast::Ident, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if let Some(value) = self.macro_call(name, args, span) {
+            return value;
+        }
         match Builtin::from_name(&name.text) {
             Some(builtin) => self.builtin(builtin, args, span),
             None => {
@@ -62,6 +67,12 @@ impl<'a> Body<'_, 'a> {
 
     /// A builtin with the arguments it was given.
     pub(super) fn builtin(&mut self, builtin: Builtin, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if comptime::takes_types(builtin) {
+            return match self.is_right_count(builtin, args, span) {
+                true => self.of_type(builtin, args, span),
+                false => self.unknown(span),
+            };
+        }
         let Some(args) = self.arguments(builtin, args, span) else { return self.unknown(span) };
         match builtin.kind() {
             Kind::Value | Kind::Compiler => self.value_builtin(builtin, &args, span),
@@ -79,7 +90,6 @@ impl<'a> Body<'_, 'a> {
         args: &'a [ast::Arg],
         span: Span,
     ) -> Option<Vec<&'a ast::Expr>> {
-        let (least, most) = arity(builtin);
         let mut exprs = Vec::new();
         for arg in args {
             match arg {
@@ -91,8 +101,14 @@ impl<'a> Body<'_, 'a> {
                 }
             }
         }
-        if (least..=most).contains(&exprs.len()) {
-            return Some(exprs);
+        self.is_right_count(builtin, args, span).then_some(exprs)
+    }
+
+    /// Whether there are as many arguments as the builtin takes; reports when not.
+    fn is_right_count(&mut self, builtin: Builtin, args: &[ast::Arg], span: Span) -> bool {
+        let (least, most) = arity(builtin);
+        if (least..=most).contains(&args.len()) {
+            return true;
         }
         let plural = |n: usize| if n == 1 { "1 argument".to_owned() } else { format!("{n} arguments") };
         let takes = match (least, most) {
@@ -101,13 +117,13 @@ impl<'a> Body<'_, 'a> {
             (least, most) => format!("{least} to {}", plural(most)),
         };
         let given =
-            if exprs.len() == 1 { "1 was given".to_owned() } else { format!("{} were given", exprs.len()) };
-        let wrong = exprs.get(most).map_or(span, |first| first.span);
+            if args.len() == 1 { "1 was given".to_owned() } else { format!("{} were given", args.len()) };
+        let wrong = args.get(most).map_or(span, comptime::span_of);
         let signature = format!("`{}{}`", builtin.name(), builtin.signature());
         self.cx.report(
             Diagnostic::error(wrong, format!("`{}` takes {takes}, {given}", builtin.name())).hint(signature),
         );
-        None
+        false
     }
 
     fn value_builtin(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
@@ -117,6 +133,11 @@ impl<'a> Body<'_, 'a> {
             Builtin::Str => self.str(args, span),
             Builtin::Ksym | Builtin::Usym => self.symbol(builtin, args[0], span),
             Builtin::Kaddr => self.kaddr(args[0], span),
+            Builtin::KfuncExist => self.kfunc_exist(args[0], span),
+            Builtin::StaticAssert => self.static_assert(args[0], args[1], span),
+            Builtin::Fail => self.refusal(args, span),
+            Builtin::Getopt => self.getopt(args, span),
+            Builtin::Config => self.settings(span),
             Builtin::Ntop => self.ntop(args, span),
             Builtin::Strftime => self.strftime(args, span),
             Builtin::Pid | Builtin::Tid if !args.is_empty() => self.id_in_namespace(builtin, args[0], span),

@@ -13,6 +13,7 @@ mod network;
 mod objects;
 mod privileges;
 mod repl;
+mod settings;
 mod tracing;
 mod usdt;
 
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
         network::CASES,
         objects::CASES,
         repl::CASES,
+        settings::CASES,
         documents::CASES,
         commandline::CASES,
         privileges::CASES,
