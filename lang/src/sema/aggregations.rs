@@ -7,7 +7,7 @@ use super::stmts::Body;
 use crate::ast;
 use crate::builtins::{Builtin, Kind};
 use crate::diagnostic::Diagnostic;
-use crate::hir::{self, StmtKind};
+use crate::hir::{self, StmtKind, Unstable};
 use crate::source::Span;
 use crate::ty::{Agg, Kept, Ty};
 
@@ -72,7 +72,7 @@ impl<'a> Body<'_, 'a> {
             Builtin::Stats => Agg::Stats { signed },
             Builtin::Hist => Agg::Hist { bits: self.hist_bits(args.get(1).copied())? },
             Builtin::Lhist => self.lhist(&args[1..], call)?,
-            Builtin::Tseries => self.tseries(&args[1..], signed)?,
+            Builtin::Tseries => self.tseries(&args[1..], signed, call)?,
             _ => unreachable!("only aggregations are called here"),
         };
         self.admit_value_type(&element, Known::ty(Ty::Agg(agg)), call, false)?;
@@ -114,7 +114,12 @@ impl<'a> Body<'_, 'a> {
     }
 
     /// `tseries(n, interval, count[, kept])`, without the first argument.
-    fn tseries(&mut self, args: &[&'a ast::Expr], signed: bool) -> Option<Agg> {
+    fn tseries(&mut self, args: &[&'a ast::Expr], signed: bool, call: Span) -> Option<Agg> {
+        // It stays as it is here, so only who forbids it hears of it.
+        let setting = self.cx.config.unstable_tseries;
+        if setting == Unstable::Error && !self.cx.may_use("tseries", setting, call) {
+            return None;
+        }
         let (interval, count) = (*args.first()?, *args.get(1)?);
         let length = self.literal(interval, "the interval");
         let intervals = self.literal(count, "the number of intervals");

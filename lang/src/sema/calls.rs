@@ -26,17 +26,18 @@ const CLOCKS: [(&str, Clock); 4] =
 fn arity(builtin: Builtin) -> (usize, usize) {
     use Builtin::*;
     match builtin {
-        Config | Uid | Gid | Username | Ncpus | Numaid | Jiffies | Usermode | Comm | Elapsed | Cpu | Curtask
-        | Rand | Cgroup | Func | Probe | Probetype | ArgN | Retval | Args | Ctx | Cpid | DefaultStrLength
-        | Count | Pass | Drop => (0, 0),
+        Config | Uid | Gid | Username | Ncpus | Numaid | Jiffies | Usermode | Comm | Elapsed | Cpu
+        | Curtask | Rand | Cgroup | Func | Probe | Probetype | ArgN | Retval | Args | Ctx | Cpid
+        | DefaultStrLength | Count | Pass | Drop => (0, 0),
         Pid | Tid | Nsecs | Exit | Time => (0, 1),
         Kstack | Ustack => (0, 2),
         Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero | Strlen
         | Reg | Uaddr | Cgroupid | Signal | SignalThread | Override | Strcap | Bswap | Pton | Macaddr
-        | Strerror | SignalName | SyscallName | KfuncExist | IsArray | IsInteger | IsLiteral | IsPtr | IsStr
-        | IsUnsignedInteger | Typeinfo => (1, 1),
+        | Strerror | SignalName | SyscallName | KfuncExist | IsArray | IsInteger | IsLiteral | IsPtr
+        | IsStr | IsUnsignedInteger | Typeinfo => (1, 1),
         Str | Buf | CgroupPath | PercpuKaddr | Ntop | Hist | Delete | Join => (1, 2),
-        Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat | StaticAssert => (2, 2),
+        Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat
+        | StaticAssert => (2, 2),
         Strncmp | Memcmp | WriteUser | Find | ContainerOf => (3, 3),
         Getopt => (1, 3),
         Debugf => (1, 4),
