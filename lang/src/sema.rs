@@ -1,6 +1,6 @@
 //! Tree to typed program: names, types over the whole script, casts, constants, probes.
 //!
-//! Comes in: the tree of a script and what the command line adds. Goes out: the typed program,
+//! Comes in: the tree of a script, without macros and imports, and what the command line adds. Goes out: the typed program,
 //! if there is no error, and every diagnostic. Never reads anything but through [`Host`].
 //!
 //! Types are inferred by walking all probes in rounds. A round reads the types of maps and
@@ -116,13 +116,13 @@ pub fn analyze(
 ) -> (Option<hir::Program>, Vec<Diagnostic>) {
     let mut types = options.known.types.clone();
     let (block, found) = c::read(script, sources, host, &mut types);
-    let mut cx = Context { types, diagnostics: found, ..Context::new(options, host, &block) };
+    let mut cx = Context { types, diagnostics: found, ..Context::new(options, sources, host, &block) };
     config::read(&mut cx, script);
     maps::declare(&mut cx, script);
     let probes = probes::expand(&mut cx, script);
     let items = std::mem::take(&mut cx.diagnostics);
     let probes = infer_all(&mut cx, &probes);
-    let diagnostics = in_order(items, cx.diagnostics);
+    let diagnostics = in_order(items, cx.diagnostics, sources);
     if has_errors(&diagnostics) || cx.unseen {
         return (None, diagnostics);
     }
@@ -141,6 +141,7 @@ pub fn analyze(
 /// What is known of the script as a whole.
 struct Context<'a> {
     options: &'a Options,
+    sources: &'a Sources,
     host: &'a dyn Host,
     /// The script's C code.
     block: &'a c::Block,
@@ -171,9 +172,10 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn new(options: &'a Options, host: &'a dyn Host, block: &'a c::Block) -> Self {
+    fn new(options: &'a Options, sources: &'a Sources, host: &'a dyn Host, block: &'a c::Block) -> Self {
         Context {
             options,
+            sources,
             host,
             block,
             macros: c_macros::Macros::default(),
@@ -274,12 +276,13 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
 }
 
 /// All diagnostics in order of place. A body that is typed for several probe types reports a
-/// mistake once.
-fn in_order(items: Vec<Diagnostic>, bodies: Vec<Diagnostic>) -> Vec<Diagnostic> {
+/// mistake once, and so does an argument that a macro names several times.
+fn in_order(items: Vec<Diagnostic>, bodies: Vec<Diagnostic>, sources: &Sources) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
-    let bodies =
-        bodies.into_iter().filter(|it| seen.insert((it.span, it.severity == crate::Severity::Error)));
+    let mut is_new =
+        |it: &Diagnostic| seen.insert((sources.written(it.span), it.severity == crate::Severity::Error));
+    let bodies = bodies.into_iter().filter(|it| is_new(it));
     let mut all: Vec<_> = items.into_iter().chain(bodies).collect();
-    all.sort_by_key(|it| it.span);
+    all.sort_by_key(|it| sources.written(it.span));
     all
 }

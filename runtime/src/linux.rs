@@ -11,6 +11,7 @@ pub mod executables;
 pub mod functions;
 pub mod glob;
 pub mod host;
+mod import;
 pub mod info;
 pub mod interfaces;
 pub mod kallsyms;

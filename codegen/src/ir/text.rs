@@ -79,11 +79,8 @@ impl<'a> Excerpts<'a> {
 
 /// The script text of `span` on one line, or nothing if there is none.
 fn excerpt(sources: &Sources, span: Span) -> String {
-    let text = sources
-        .0
-        .get(span.file.0 as usize)
-        .and_then(|source| source.text.get(span.start as usize..span.end as usize));
-    let text = text.unwrap_or("").trim();
+    let has_text = usize::from(sources.file_of(span.file).0) < sources.files().len();
+    let text = if has_text { sources.text(span).trim() } else { "" };
     match text.split_once('\n') {
         Some((first, _)) => format!("{} …", first.trim_end()),
         None => text.to_owned(),

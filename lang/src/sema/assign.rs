@@ -58,7 +58,7 @@ impl<'a> Body<'_, 'a> {
     ) {
         // The value comes first: `$x = $x` does not see a `$x` that it declares itself.
         let value = self.value(value);
-        match (self.local(name), op) {
+        match (self.local(name, name_span), op) {
             (Some(id), None) => self.store_local(id, value, span, out),
             (Some(id), Some(op)) => self.change_local(id, op, value, name_span, span, out),
             (None, None) => {

@@ -306,7 +306,9 @@ impl<'a> Body<'_, 'a> {
         let one = Known { ty: Ty::I64, literal: true };
         match &target.kind {
             ast::ExprKind::Var(name) => {
-                let Some(local) = self.local(name) else { return self.undefined_local(name, target.span) };
+                let Some(local) = self.local(name, target.span) else {
+                    return self.undefined_local(name, target.span);
+                };
                 if let Ty::Ptr(to, _) = self.local_type(local) {
                     let by = by * i64::from(self.pointee_size(&to, target.span));
                     let ty = self.local_type(local);

@@ -90,18 +90,19 @@ impl<'a> Body<'_, 'a> {
         self.scopes.leave();
     }
 
-    /// A block as a value: what comes before the value, and the value.
-    pub(super) fn value_block(&mut self, block: &'a ast::Block) -> hir::Expr {
+    /// A block as a value: what comes before the value, and the value. `span` is that of what the block
+    /// stands for, which may be a macro's call.
+    pub(super) fn value_block(&mut self, block: &'a ast::Block, span: Span) -> hir::Expr {
         self.scopes.enter();
         let mut out = Vec::new();
         let value = match block.stmts.split_last() {
-            Some((ast::Stmt { kind: ast::StmtKind::Value(value), .. }, before)) => {
+            Some((last, before)) if gives_value(last) => {
                 before.iter().for_each(|it| self.stmt(it, &mut out));
-                self.expr(value)
+                self.last_value(last)
             }
             _ => {
                 block.stmts.iter().for_each(|it| self.stmt(it, &mut out));
-                void(block.span)
+                void(span)
             }
         };
         self.scopes.leave();
@@ -109,7 +110,33 @@ impl<'a> Body<'_, 'a> {
             return value;
         }
         let ty = value.ty.clone();
-        hir::Expr { kind: hir::ExprKind::Block(out, Box::new(value)), ty, span: block.span }
+        hir::Expr { kind: hir::ExprKind::Block(out, Box::new(value)), ty, span }
+    }
+
+    /// The value of a statement that [`gives_value`].
+    fn last_value(&mut self, stmt: &'a ast::Stmt) -> hir::Expr {
+        match &stmt.kind {
+            ast::StmtKind::Value(value) => self.expr(value),
+            ast::StmtKind::Block(block) => self.value_block(block, stmt.span),
+            ast::StmtKind::If { comptime, condition, then, otherwise: Some(otherwise) } => {
+                let condition = self.condition(condition);
+                let known = match condition.kind {
+                    hir::ExprKind::Const(known) if *comptime => Some(known),
+                    _ => None,
+                };
+                match known {
+                    Some(0) => self.value_block(otherwise, stmt.span),
+                    Some(_) => self.value_block(then, stmt.span),
+                    None if *comptime => self.fail(not_constant(condition.span)),
+                    None => {
+                        let then = self.value_block(then, then.span);
+                        let otherwise = self.value_block(otherwise, otherwise.span);
+                        self.choose(condition, then, otherwise, stmt.span)
+                    }
+                }
+            }
+            _ => void(stmt.span),
+        }
     }
 
     pub(super) fn stmt(&mut self, stmt: &'a ast::Stmt, out: &mut Vec<hir::Stmt>) {
@@ -168,7 +195,7 @@ impl<'a> Body<'_, 'a> {
         let mut ty = ty.map(|ty| self.type_of(ty));
         // The new variable is not visible in its own first value.
         let value = value.map(|value| self.value(value));
-        if let Some(earlier) = self.local(&name.text) {
+        if let Some(earlier) = self.local(&name.text, name.span) {
             let earlier = self.declaration(earlier);
             return self.cx.report(
                 Diagnostic::error(name.span, format!("`{}` exists already", name.text))
@@ -256,7 +283,7 @@ impl<'a> Body<'_, 'a> {
     }
 
     fn new_loop_variable(&mut self, var: &ast::Ident) {
-        if let Some(earlier) = self.local(&var.text) {
+        if let Some(earlier) = self.local(&var.text, var.span) {
             let earlier = self.declaration(earlier);
             self.cx.report(
                 Diagnostic::error(var.span, format!("`{}` exists already", var.text))
@@ -332,6 +359,20 @@ impl Instance<'_> {
     fn is_kernel_wide(&self) -> bool {
         use crate::probes::ProbeKind::*;
         matches!(self.kind, Kprobe | Kretprobe | Fentry | Fexit | Tracepoint | RawTracepoint)
+    }
+}
+
+/// Whether the last statement of a block is its value: an expression without `;`, or an `if` or a
+/// block that ends in such ones.
+fn gives_value(stmt: &ast::Stmt) -> bool {
+    let ends_in_value = |block: &ast::Block| block.stmts.last().is_some_and(gives_value);
+    match &stmt.kind {
+        ast::StmtKind::Value(_) => true,
+        ast::StmtKind::Block(block) => ends_in_value(block),
+        ast::StmtKind::If { then, otherwise: Some(otherwise), .. } => {
+            ends_in_value(then) && ends_in_value(otherwise)
+        }
+        _ => false,
     }
 }
 

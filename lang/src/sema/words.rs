@@ -7,6 +7,7 @@ use crate::ast;
 use crate::builtins::Builtin;
 use crate::c;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::expand::library;
 use crate::hir::{self, ExprKind};
 use crate::host::{FunctionTy, TypeKind};
 use crate::probes::{Context as Receives, ProbeKind};
@@ -18,22 +19,8 @@ use std::rc::Rc;
 const MOST_ARGS: u32 = 20;
 
 /// Words of bpftrace that are to come.
-const LATER: &[&str] = &[
-    "assert",
-    "assert_str",
-    "dw_ustack",
-    "has_cpid",
-    "is_err",
-    "kfunc_allowed",
-    "leader_comm",
-    "leader_tid",
-    "path",
-    "pcomm",
-    "ppid",
-    "skboutput",
-    "socket_cookie",
-    "unwatch",
-];
+const LATER: &[&str] =
+    &["assert", "assert_str", "dw_ustack", "kfunc_allowed", "path", "skboutput", "socket_cookie", "unwatch"];
 
 impl<'a> Body<'_, 'a> {
     /// A bare word.
@@ -71,10 +58,12 @@ impl<'a> Body<'_, 'a> {
             return self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")));
         }
         let builtins = Builtin::ALL.iter().map(|it| it.name()).filter(|it| *it != "argN");
-        let known = nearest(word, builtins.chain(packets::words()));
+        let known = nearest(word, builtins.chain(packets::words()).chain(library::names()));
         let near = match known.or_else(|| nearest(word, self.cx.block.names().filter(|it| *it != word))) {
             Some(near) => Some(format!("did you mean `{near}`?")),
-            None if self.local(&format!("${word}")).is_some() => Some(format!("did you mean `${word}`?")),
+            None if self.local(&format!("${word}"), span).is_some() => {
+                Some(format!("did you mean `${word}`?"))
+            }
             None => None,
         };
         self.fail(Diagnostic::error(span, format!("unknown {what} `{word}`")).maybe_hint(near))

@@ -24,7 +24,7 @@ impl<'a> Body<'_, 'a> {
         let mut before = Vec::new();
         let key = self.value(args[1]);
         // The variable may be new; it then belongs to the block around the call.
-        let target = match self.local(variable) {
+        let target = match self.local(variable, args[2].span) {
             Some(target) => target,
             None => self.declare(variable, args[2].span, None),
         };

@@ -5,6 +5,7 @@ mod documents;
 mod errors;
 mod events;
 mod functions;
+mod imports;
 mod language;
 mod lifecycle;
 mod loops;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
         usdt::CASES,
+        imports::CASES,
         language::CASES,
         loops::CASES,
         lifecycle::CASES,
