@@ -117,6 +117,14 @@ pub struct RuleArgs {
 pub enum AllowArg {
     /// Packet verdicts other than the default
     Verdict,
+    /// Signals to processes
+    Signal,
+    /// Commands
+    System,
+    /// Other results of kernel functions
+    Override,
+    /// Changes to the memory of processes
+    Write,
 }
 
 /// How to run.

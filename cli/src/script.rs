@@ -168,7 +168,14 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
 
 /// What the flags allow.
 pub fn allow(args: &RuleArgs) -> sema::Allow {
-    sema::Allow { verdict: args.allow_all || args.allow.contains(&AllowArg::Verdict) }
+    let has = |arg| args.allow_all || args.allow.contains(&arg);
+    sema::Allow {
+        verdict: has(AllowArg::Verdict),
+        signal: has(AllowArg::Signal),
+        system: has(AllowArg::System),
+        override_result: has(AllowArg::Override),
+        write: has(AllowArg::Write),
+    }
 }
 
 /// `KSCOPE_X` and `BPFTRACE_X` as configuration variables `x`; the first wins.

@@ -70,6 +70,9 @@ helpers! {
     GetCurrentComm = 16 "get_current_comm" (4 . 2) 2 Scalar;
     GetStackid = 27 "get_stackid" (4 . 6) 3 Scalar;
     GetCurrentTask = 35 "get_current_task" (4 . 8) 0 Scalar;
+    ProbeWriteUser = 36 "probe_write_user" (4 . 8) 3 Scalar;
+    GetNumaNodeId = 42 "get_numa_node_id" (4 . 10) 0 Scalar;
+    OverrideReturn = 58 "override_return" (4 . 16) 2 Scalar;
     GetStack = 67 "get_stack" (4 . 18) 4 Scalar;
     GetCurrentCgroupId = 80 "get_current_cgroup_id" (4 . 18) 0 Scalar;
     SendSignal = 109 "send_signal" (5 . 3) 1 Scalar;
@@ -77,6 +80,8 @@ helpers! {
     ProbeReadKernel = 113 "probe_read_kernel" (5 . 5) 3 Scalar;
     ProbeReadUserStr = 114 "probe_read_user_str" (5 . 5) 3 Scalar;
     ProbeReadKernelStr = 115 "probe_read_kernel_str" (5 . 5) 3 Scalar;
+    SendSignalThread = 117 "send_signal_thread" (5 . 6) 1 Scalar;
+    Jiffies64 = 118 "jiffies64" (5 . 6) 0 Scalar;
     GetNsCurrentPidTgid = 120 "get_ns_current_pid_tgid" (5 . 7) 4 Scalar;
     KtimeGetBootNs = 125 "ktime_get_boot_ns" (5 . 8) 0 Scalar;
     RingbufOutput = 130 "ringbuf_output" (5 . 8) 4 Scalar;

@@ -13,6 +13,7 @@
 //!   map can come between (`nesting`); everywhere else by atomic operations.
 //! * No two runs that may be under way on one CPU share scratch memory (`scratch`).
 
+mod acting;
 mod aggregate;
 mod arith;
 mod builder;
@@ -32,10 +33,12 @@ mod place;
 mod record;
 mod registers;
 mod scratch;
+mod series;
 mod stmt;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod text;
 mod uses;
 
 pub use loops::FEW_ROUNDS;

@@ -105,4 +105,6 @@ pub struct Globals {
     pub cpid: Option<u32>,
     /// In `.rodata`: u64 boot time in nanoseconds when the session started.
     pub start: Option<u32>,
+    /// In `.rodata`: u64 number of processors.
+    pub ncpus: Option<u32>,
 }

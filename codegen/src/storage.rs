@@ -15,11 +15,12 @@ use crate::ir::{Globals, KernelMap, KernelMapKind, Map};
 use crate::lower::FEW_ROUNDS;
 use crate::lower::nesting::Nesting;
 use crate::manifest::{self, Storage};
-use crate::target::{KernelVersion, Target};
+use crate::target::{Arch, KernelVersion, Target};
 use crate::visit;
 use lang::builtins::Builtin;
 use lang::hir::{self, BinaryOp, Expr, ExprKind, MapKind, Stmt, StmtKind};
 use lang::layout::size_of;
+use lang::names::{CAPACITY, Table};
 use lang::ty::Ty;
 
 /// `BPF_F_NO_PREALLOC`: entries are allocated when they are inserted.
@@ -59,6 +60,10 @@ pub struct Plan {
     pub cpid: Option<u32>,
     /// Offset in `.rodata` of the u64 boot time when the session started.
     pub start: Option<u32>,
+    /// Offset in `.rodata` of the u64 number of processors.
+    pub ncpus: Option<u32>,
+    /// Offsets in `.rodata` of tables of names, [`CAPACITY`] bytes for each.
+    pub tables: Vec<(Table, u32)>,
     /// Offset in `.bss` of bytes that stay zero: templates of first values, tails of strings.
     pub zeros: u32,
     /// How many such bytes there are.
@@ -113,16 +118,47 @@ pub fn plan(program: &hir::Program, target: &Target) -> Plan {
     let cpid = uses(program, Builtin::Cpid).then(|| rodata.take(8, 8));
     let start = uses(program, Builtin::Elapsed).then(|| rodata.take(8, 8));
 
+    let ncpus = uses(program, Builtin::Ncpus).then(|| rodata.take(8, 8));
+    let mut tables = Vec::new();
+    for builtin in [Builtin::Strerror, Builtin::SignalName, Builtin::SyscallName] {
+        if let Some(table) = table_of(builtin, target).filter(|_| uses(program, builtin)) {
+            tables.push((table, rodata.take(CAPACITY * table.names().len() as u32, 8)));
+        }
+    }
+
     let (bss_size, rodata_size) = (planner.bss.size(), rodata.size());
     let mut maps = planner.maps;
     let globals = Globals {
         rodata: (rodata_size > 0).then(|| push(&mut maps, data("rodata", rodata_size, READ_ONLY_PROGRAM))),
-        rodata_init: vec![0; rodata_size as usize],
+        rodata_init: initial(rodata_size, &tables),
         bss: (bss_size > 0).then(|| push(&mut maps, data("bss", bss_size, MAPPABLE))),
         bss_size,
     };
     let events = sends.then(|| push(&mut maps, ring(program.config.perf_rb_pages)));
-    Plan { maps, globals, entries, events, lost, cpid, start, zeros, zeros_size }
+    Plan { maps, globals, entries, events, lost, cpid, start, ncpus, tables, zeros, zeros_size }
+}
+
+/// The table that a builtin looks its names up in.
+pub fn table_of(builtin: Builtin, target: &Target) -> Option<Table> {
+    match (builtin, target.arch) {
+        (Builtin::Strerror, _) => Some(Table::Errors),
+        (Builtin::SignalName, _) => Some(Table::Signals),
+        (Builtin::SyscallName, Arch::X86_64) => Some(Table::SyscallsX86),
+        (Builtin::SyscallName, Arch::Aarch64) => Some(Table::SyscallsArm),
+        _ => None,
+    }
+}
+
+/// The bytes of `.rodata`: names where tables are, zeros for what the runtime fills in.
+fn initial(size: u32, tables: &[(Table, u32)]) -> Vec<u8> {
+    let mut bytes = vec![0; size as usize];
+    for (table, offset) in tables {
+        let rows = bytes[*offset as usize..].chunks_mut(CAPACITY as usize);
+        for (row, name) in rows.zip(table.names()) {
+            row[..name.len()].copy_from_slice(name.as_bytes());
+        }
+    }
+    bytes
 }
 
 /// The per-CPU array of one entry in which programs keep what is too large for their stacks.
@@ -164,6 +200,7 @@ impl Plan {
             bss_size: self.globals.bss_size,
             cpid: self.cpid,
             start: self.start,
+            ncpus: self.ncpus,
         }
     }
 }
@@ -305,14 +342,17 @@ fn zeros_size(program: &hir::Program) -> u32 {
     let values = program.maps.iter().map(|it| size(&it.value) + if it.agg().is_some() { 8 } else { 0 });
     let mut largest = values.max().unwrap_or(0);
     for (locals, body) in program.bodies() {
-        let mut loops = false;
+        let (mut loops, mut searches) = (false, false);
         let mut longest = locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
-        visit::each_stmt(body, &mut |stmt| loops |= is_loop(stmt), &mut |expr| match expr.ty {
-            // Foreign memory, of which only parts are copied.
-            Ty::Struct(_) | Ty::Array(..) => {}
-            _ => longest = longest.max(size(&expr.ty)),
+        visit::each_stmt(body, &mut |stmt| loops |= is_loop(stmt), &mut |expr| {
+            searches |= is_search(expr);
+            match expr.ty {
+                // Foreign memory, of which only parts are copied.
+                Ty::Struct(_) | Ty::Array(..) => {}
+                _ => longest = longest.max(size(&expr.ty)),
+            }
         });
-        largest = largest.max(longest).max(if loops { 8 } else { 0 });
+        largest = largest.max(longest).max(if loops || searches { 8 } else { 0 });
     }
     largest
 }
@@ -346,6 +386,12 @@ fn sends_records(program: &hir::Program) -> bool {
         sends |= endless || fails;
     }
     sends
+}
+
+/// Whether a string is looked for in another one.
+fn is_search(expr: &Expr) -> bool {
+    let ExprKind::Builtin(builtin, _) = expr.kind else { return false };
+    matches!(builtin, Builtin::Strstr | Builtin::Strcontains | Builtin::Strmatch)
 }
 
 /// Whether a range is one that the kernel's limit never ends.

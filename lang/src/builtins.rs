@@ -57,9 +57,9 @@ macro_rules! builtins {
 
 builtins! {
     /// Process id (thread group id) of the current task.
-    Pid = "pid" ("-> uint32") Value;
+    Pid = "pid" ("([curr_ns|init]) -> uint32") Value;
     /// Thread id of the current task.
-    Tid = "tid" ("-> uint32") Value;
+    Tid = "tid" ("([curr_ns|init]) -> uint32") Value;
     /// User id of the current task.
     Uid = "uid" ("-> uint64") Value;
     /// Group id of the current task.
@@ -78,6 +78,18 @@ builtins! {
     Rand = "rand" ("-> uint32") Value;
     /// Id of the current task's control group (version 2 hierarchy).
     Cgroup = "cgroup" ("-> uint64") Value;
+    /// Name of the user that the current task runs as.
+    Username = "username" ("-> username_t") Value;
+    /// Number of the machine's processors.
+    Ncpus = "ncpus" ("-> uint64") Value;
+    /// Number of the memory node that the probe runs on.
+    Numaid = "numaid" ("-> uint64") Value;
+    /// Ticks of the kernel's timer since boot.
+    Jiffies = "jiffies" ("-> uint64") Value;
+    /// 1 when the probe interrupted a process's own code, 0 in the kernel.
+    Usermode = "usermode" ("-> uint8") Value;
+    /// A register of the probed code.
+    Reg = "reg" ("(name) -> uint64") Value;
     /// The probed function.
     Func = "func" ("-> ksym or usym") Value;
     /// The attach point's full name.
@@ -104,8 +116,26 @@ builtins! {
     Ksym = "ksym" ("(address) -> ksym") Value;
     /// A user address of the current process as a symbol.
     Usym = "usym" ("(address) -> usym") Value;
+    /// Id of the control group with that folder.
+    Cgroupid = "cgroupid" ("(path) -> uint64") Compiler;
+    /// The folders of a control group, of all hierarchies or those whose names match.
+    CgroupPath = "cgroup_path" ("(id[, pattern]) -> cgroup_path_t") Value;
+    /// Sends a signal to the current process, by number or name.
+    Signal = "signal" ("(number or name)") Value;
+    /// Sends a signal to the current thread, by number or name.
+    SignalThread = "signal_thread" ("(number or name)") Value;
+    /// Makes the probed function return at once, with this value.
+    Override = "override" ("(value)") Value;
+    /// Copies bytes to memory of the current process; true when that worked.
+    WriteUser = "write_user" ("(to, from, length) -> bool") Value;
+    /// Writes text to the kernel's trace_pipe: at most three arguments, formats as the kernel has them.
+    Debugf = "debugf" ("(format, …)") Value;
     /// Address of a kernel symbol.
     Kaddr = "kaddr" ("(name) -> uint64") Compiler;
+    /// Address of a kernel variable's copy of this processor, or of another one.
+    PercpuKaddr = "percpu_kaddr" ("(name[, cpu]) -> uint64") Compiler;
+    /// Address of a symbol in the probed program, as its file has it.
+    Uaddr = "uaddr" ("(name) -> pointer") Compiler;
     /// Whether the kernel's types describe such a function.
     KfuncExist = "kfunc_exist" ("(name) -> bool") Compiler;
     /// The struct around a member, by the member's address.
@@ -140,6 +170,42 @@ builtins! {
     Kptr = "kptr" ("(pointer) -> pointer") Value;
     /// Marks a pointer as user memory.
     Uptr = "uptr" ("(pointer) -> pointer") Value;
+    /// Bytes of a string in front of its NUL.
+    Strlen = "strlen" ("(string) -> uint64") Value;
+    /// Bytes that a string has room for, its NUL included.
+    Strcap = "strcap" ("(string) -> uint64") Compiler;
+    /// 0 when two strings are equal in their first n bytes, else 1.
+    Strncmp = "strncmp" ("(string, string, n) -> uint64") Value;
+    /// Where the second string begins in the first one, from 0; -1 when it does not.
+    Strstr = "strstr" ("(string, string) -> int64") Value;
+    /// Whether the second string is part of the first one.
+    Strcontains = "strcontains" ("(string, string) -> bool") Value;
+    /// Whether a string begins with a literal.
+    StartsWith = "starts_with" ("(string, literal) -> bool") Value;
+    /// Whether a string ends with a literal.
+    EndsWith = "ends_with" ("(string, literal) -> bool") Value;
+    /// Whether a whole string matches a literal pattern with `*` and `?`.
+    Strmatch = "strmatch" ("(string, pattern) -> bool") Value;
+    /// Two strings as one, at most `max_strlen` bytes.
+    StrConcat = "str_concat" ("(string, string) -> string") Value;
+    /// Bytes that `str` copies at most: `max_strlen`.
+    DefaultStrLength = "default_str_length" ("-> uint64") Compiler;
+    /// Copies bytes from memory, up to `max_strlen`; an array needs no length.
+    Buf = "buf" ("(pointer or array[, length]) -> buffer") Value;
+    /// The difference of the first two bytes that differ, 0 when all n are equal.
+    Memcmp = "memcmp" ("(memory, memory, n) -> int64") Value;
+    /// An integer with its bytes in the other order.
+    Bswap = "bswap" ("(n) -> unsigned integer of the same size") Value;
+    /// A network address as bytes in network order.
+    Pton = "pton" ("(literal) -> uint8[4] or uint8[16]") Compiler;
+    /// Six bytes as a MAC address.
+    Macaddr = "macaddr" ("(array or pointer) -> macaddr_t") Value;
+    /// What an error number means; its sign does not matter.
+    Strerror = "strerror" ("(n) -> string") Value;
+    /// What a signal means.
+    SignalName = "signal_name" ("(n) -> string") Value;
+    /// The name of a system call of this machine.
+    SyscallName = "syscall_name" ("(n) -> string") Value;
 
     /// Number of calls.
     Count = "count" ("()") Aggregation;
@@ -157,18 +223,30 @@ builtins! {
     Hist = "hist" ("(n[, bits])") Aggregation;
     /// Histogram with linear buckets.
     Lhist = "lhist" ("(n, min, max, step)") Aggregation;
+    /// One value for each of the last `count` intervals: the last one, or "avg", "max", "min", "sum".
+    Tseries = "tseries" ("(n, interval, count[, \"avg\"])") Aggregation;
 
     /// Removes an entry; true when there was one.
     Delete = "delete" ("(@map, key) -> bool") Map;
     /// Whether the map has an entry.
     HasKey = "has_key" ("(@map, key) -> bool") Map;
+    /// Reads an entry into a variable; true when there was one, else the variable stays as it is.
+    Find = "find" ("(@map, key, $variable) -> bool") Map;
     /// Number of entries in a map, or of frames in a stack.
     Len = "len" ("(@map or stack) -> int64") Map;
 
     /// Prints formatted text.
     Printf = "printf" ("(format, …)") Action;
+    /// Reports an error at this place of the script.
+    Errorf = "errorf" ("(format, …)") Action;
+    /// Reports a warning at this place of the script.
+    Warnf = "warnf" ("(format, …)") Action;
+    /// Prints a file, up to `max_cat_bytes`.
+    Cat = "cat" ("(format, …)") Action;
+    /// Runs a command in a shell and prints its output.
+    System = "system" ("(format, …)") Action;
     /// Prints a value or a map.
-    Print = "print" ("(value) or (@map[, top[, div]])") Action;
+    Print = "print" ("(value), (@map[, top[, div]]) or (@map, \"p50\", …)") Action;
     /// Removes all entries of a map.
     Clear = "clear" ("(@map)") Action;
     /// Sets all values of a map to zero.

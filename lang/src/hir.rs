@@ -4,8 +4,11 @@
 //!
 //! Only [`crate::sema::analyze`] makes one, and what it made is not edited later.
 
+mod action;
 pub mod text;
 mod walk;
+
+pub use action::{Action, ActionKind, Conversion, Format, Piece, Width};
 
 use crate::attach::Point;
 use crate::builtins::Builtin;
@@ -147,93 +150,6 @@ impl MapKind {
             MapKind::Lpm => "lpm",
         }
     }
-}
-
-/// What user space does when a record of this id arrives. The record is a little-endian u64 id
-/// and then the arguments laid out as a tuple from an 8-byte boundary; a record may be
-/// cut short behind the used part of a last string or buffer, the missing bytes then count as zero.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Action {
-    /// What to do.
-    pub kind: ActionKind,
-    /// Types of the arguments in the record.
-    pub args: Vec<Ty>,
-    /// The call.
-    pub span: Span,
-}
-
-/// What an action does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ActionKind {
-    /// `printf(format, args…)`
-    Printf(Format),
-    /// `print(value)`: one argument.
-    PrintValue,
-    /// `print(@map)`, `print(@map, top)`, `print(@map, top, div)`: 0 to 2 integer arguments.
-    PrintMap(MapId),
-    /// `print(@map[key])`: the key, then the value.
-    PrintEntry(MapId),
-    /// `clear(@map)`
-    Clear(MapId),
-    /// `zero(@map)`
-    Zero(MapId),
-    /// `exit(code)`: one integer argument.
-    Exit,
-    /// `time(format)`
-    Time(String),
-    /// `join(strings, separator)`: one buffer of NUL-terminated strings.
-    Join(String),
-}
-
-/// A parsed `printf` format.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Format {
-    /// In order.
-    pub pieces: Vec<Piece>,
-}
-
-/// A part of a format.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Piece {
-    /// Text as it stands (`%%` is already `%`).
-    Text(String),
-    /// The next argument.
-    Conversion(Conversion),
-}
-
-/// `%[flags][width][.precision][length]conversion`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Conversion {
-    /// `-`
-    pub left: bool,
-    /// `+`
-    pub plus: bool,
-    /// space
-    pub space: bool,
-    /// `#`
-    pub alternate: bool,
-    /// `0`
-    pub zero: bool,
-    /// Smallest number of characters.
-    pub width: Width,
-    /// Digits at least, or characters at most.
-    pub precision: Option<Width>,
-    /// Bytes that the length modifier means: `hh` 1, `h` 2, none 4, `l ll z j t` 8.
-    pub length: u8,
-    /// The letters: `d i u o x X c p s r rx rh gr`.
-    pub letter: String,
-}
-
-/// A width or a precision.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Width {
-    /// Not given.
-    #[default]
-    None,
-    /// A number.
-    Fixed(u32),
-    /// `*`: the argument before the value.
-    Argument,
 }
 
 /// A probe: one body, and all the places that run it.
@@ -493,7 +409,11 @@ pub enum ExprKind {
     /// A builtin's value. Arguments by builtin: `str` (pointer, length limit or none),
     /// `ksym usym kptr uptr strftime` (scalar), `len` (stack), `ntop` (family or none, then an integer or an
     /// array place), `nsecs` (see [`Clock`] as a `Const`), `join` (pointer to pointers to
-    /// strings, giving a buffer), others none.
+    /// strings, giving a buffer), `strlen` and its kin (strings in memory, literals among them), `buf`
+    /// (a place or a pointer, a length if it is not that of the type), `memcmp` (two of these, a length as
+    /// `Const`), `macaddr` (a place), `reg` (the name as `Str`), `pid tid` (`Const` 1 for the initial
+    /// namespace, or none), `debugf` (the format as `Str`, scalars and strings), `signal override
+    /// strerror bswap cgroup_path` and their kin (a scalar), `write_user` (two addresses, a length), others none.
     Builtin(Builtin, Vec<Expr>),
     /// A call of a function; the arguments have its parameters' types.
     Call(FunctionId, Vec<Expr>),

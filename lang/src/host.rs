@@ -101,6 +101,12 @@ pub trait Host {
     /// The text of a header that a script includes: beside the script, or in a folder given with `-I`.
     fn include(&self, path: &str) -> Option<String>;
 
+    /// The id of the control group with that folder.
+    fn cgroup_id(&self, path: &str) -> Option<u64>;
+
+    /// The address and the size of a symbol in a program or library, as the file has them.
+    fn program_symbol(&self, path: &str, name: &str) -> Option<(u64, u64)>;
+
     /// The file or the folder that `path` means in the file called `from`: beside that one, else
     /// where headers are looked for. A host without files has none.
     fn import(&self, path: &str, from: &str) -> Imported {

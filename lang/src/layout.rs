@@ -13,7 +13,7 @@ pub fn size_of(ty: &Ty, types: &TypeTable) -> u32 {
         Ty::Int(it) => it.size.into(),
         Ty::Str(n) => *n,
         Ty::Buf(n) => 4 + n,
-        Ty::Ptr(..) | Ty::Ksym | Ty::Timestamp(_) => 8,
+        Ty::Ptr(..) | Ty::Ksym | Ty::Timestamp(_) | Ty::Username | Ty::CgroupPath(_) => 8,
         Ty::Array(of, n) => size_of(of, types) * n,
         Ty::Struct(id) => types.struct_def(*id).size,
         Ty::Enum(id) => types.enum_def(*id).int.size.into(),
@@ -40,7 +40,15 @@ pub fn align_of(ty: &Ty, types: &TypeTable) -> u32 {
         Ty::Tuple(items) => items.iter().map(|it| align_of(it, types)).max().unwrap_or(1),
         Ty::Record(items) => items.iter().map(|(_, it)| align_of(it, types)).max().unwrap_or(1),
         // Copies of foreign structs are moved by 8-byte words.
-        Ty::Struct(_) | Ty::Ptr(..) | Ty::Ksym | Ty::Usym | Ty::Timestamp(_) | Ty::Stack(_) | Ty::Agg(_) => 8,
+        Ty::Struct(_)
+        | Ty::Ptr(..)
+        | Ty::Ksym
+        | Ty::Usym
+        | Ty::Timestamp(_)
+        | Ty::Username
+        | Ty::CgroupPath(_)
+        | Ty::Stack(_)
+        | Ty::Agg(_) => 8,
     }
 }
 
@@ -64,6 +72,7 @@ pub fn agg_words(agg: &Agg) -> u32 {
         Agg::Min { .. } | Agg::Max { .. } | Agg::Avg { .. } | Agg::Stats { .. } => 2,
         Agg::Hist { bits } => hist_buckets(*bits),
         Agg::Lhist { min, max, step } => lhist_buckets(*min, *max, *step),
+        Agg::Tseries { count, .. } => SERIES_WORDS * count,
     }
 }
 
@@ -114,6 +123,16 @@ pub fn lhist_bucket(n: i64, min: i64, max: i64, step: i64) -> u32 {
     } else {
         1 + ((n - min) / step) as u32
     }
+}
+
+/// Words that a time series keeps of an interval.
+pub const SERIES_WORDS: u32 = 3;
+
+/// The number of the interval that a moment of TAI falls in, from 1 (0 is a slot that was never used), and
+/// the slot that it is kept in. Generated code computes the same.
+pub fn series_slot(nanoseconds: u64, interval: u64, count: u32) -> (u64, u32) {
+    let number = nanoseconds / interval + 1;
+    (number, (number % u64::from(count)) as u32)
 }
 
 #[cfg(test)]

@@ -97,6 +97,14 @@ impl KnownMaps {
 pub struct Allow {
     /// Verdicts other than the default one.
     pub verdict: bool,
+    /// Signals to processes.
+    pub signal: bool,
+    /// Commands.
+    pub system: bool,
+    /// Other results of kernel functions.
+    pub override_result: bool,
+    /// Changes to the memory of processes.
+    pub write: bool,
 }
 
 /// Types a script. The program is there exactly when no diagnostic is an error; with

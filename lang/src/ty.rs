@@ -47,6 +47,11 @@ pub enum Ty {
     Mac,
     /// `strftime`'s result: u64 nanoseconds of boot time (or TAI), printed by this format.
     Timestamp(TimestampTy),
+    /// A u64 user id, printed as the user's name.
+    Username,
+    /// A u64 id of a control group, printed as its folders: of all hierarchies (empty), or of those whose
+    /// names match the pattern.
+    CgroupPath(String),
     /// The value of a map that only aggregates.
     Agg(Agg),
 }
@@ -150,6 +155,33 @@ pub enum Agg {
         /// Width of a step.
         step: i64,
     },
+    /// For each of the last intervals {u64 interval number, 64-bit value, u64 companion}: see
+    /// [`crate::layout::series_slot`].
+    Tseries {
+        /// Nanoseconds.
+        interval: u64,
+        /// Intervals that are kept.
+        count: u32,
+        /// What is kept of an interval's arguments.
+        kept: Kept,
+        /// Sign of the argument type.
+        signed: bool,
+    },
+}
+
+/// What a time series keeps of each interval's arguments, and what its companion word is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kept {
+    /// The last one; when it came.
+    Last,
+    /// Their sum, for the average; how many there were.
+    Avg,
+    /// The largest; nothing.
+    Max,
+    /// The smallest; nothing.
+    Min,
+    /// Their sum; nothing.
+    Sum,
 }
 
 /// Index of a struct or union in [`TypeTable`].
@@ -269,11 +301,19 @@ impl Ty {
     }
 
     /// Held in one register by generated code: integers, booleans, enums, pointers, symbols,
-    /// IPv4 addresses and timestamps. Everything else lives in memory.
+    /// IPv4 addresses, timestamps, users and control groups. Everything else lives in memory.
     pub fn is_scalar(&self) -> bool {
         matches!(
             self,
-            Ty::Bool | Ty::Int(_) | Ty::Ptr(..) | Ty::Enum(_) | Ty::Ksym | Ty::Ipv4 | Ty::Timestamp(_)
+            Ty::Bool
+                | Ty::Int(_)
+                | Ty::Ptr(..)
+                | Ty::Enum(_)
+                | Ty::Ksym
+                | Ty::Ipv4
+                | Ty::Timestamp(_)
+                | Ty::Username
+                | Ty::CgroupPath(_)
         )
     }
 }

@@ -4,9 +4,10 @@
 //! [`Value`]. Sums wrap at 64 bits as they do in the kernel; averages are divided once, by the
 //! argument's sign, and truncated toward zero. Bytes that are missing count as zero.
 
-use crate::value::{Bucket, Histogram, Scale, Value};
+use crate::value::{Bucket, Histogram, Scale, Series, Value};
 use lang::layout;
-use lang::ty::Agg;
+use lang::ty::{Agg, Kept};
+use std::collections::BTreeMap;
 
 /// One entry's value from its bytes on each CPU.
 pub fn merge(agg: &Agg, cpus: &[Vec<u8>]) -> Value {
@@ -25,6 +26,9 @@ pub fn merge(agg: &Agg, cpus: &[Vec<u8>]) -> Value {
         Agg::Hist { bits } => {
             Value::Hist(histogram(agg, cpus, Scale::Power { bits: *bits }, |idx| hist_bounds(idx, *bits)))
         }
+        Agg::Tseries { interval, count, kept, signed } => {
+            Value::Series(series((*interval, *count), *kept, *signed, cpus))
+        }
         Agg::Lhist { min, max, step } => {
             let last = layout::lhist_buckets(*min, *max, *step) - 1;
             let bounds = |idx| lhist_bounds(idx, last, *min, *step);
@@ -40,6 +44,42 @@ pub(crate) fn word(bytes: &[u8], idx: usize) -> u64 {
     let len = tail.len().min(8);
     word[..len].copy_from_slice(&tail[..len]);
     u64::from_le_bytes(word)
+}
+
+/// The values of all CPUs' slots by the numbers of their intervals; times are not told yet.
+fn series((interval, count): (u64, u32), kept: Kept, signed: bool, cpus: &[Vec<u8>]) -> Series {
+    let mut slots: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
+    for bytes in cpus {
+        for slot in 0..count as usize {
+            let [number, value, companion] = std::array::from_fn(|idx| word(bytes, 3 * slot + idx));
+            if let Some(number) = number.checked_sub(1) {
+                slots.entry(number).or_default().push((value, companion));
+            }
+        }
+    }
+    let Some(last) = slots.keys().next_back().copied() else {
+        return Series { interval, count, ..Series::default() };
+    };
+    // What other CPUs have kept longer is over.
+    let oldest = (last + 1).saturating_sub(count.into());
+    let first = slots.keys().copied().find(|it| *it >= oldest).unwrap_or(last);
+    let value = |number| slots.get(&number).map(|parts| of_interval(parts, kept, signed));
+    Series { interval, count, first, values: (first..=last).map(value).collect(), starts: Vec::new() }
+}
+
+/// One value of an interval from each CPU's part: its value and the companion word.
+fn of_interval(parts: &[(u64, u64)], kept: Kept, signed: bool) -> i128 {
+    let values = parts.iter().map(|(value, _)| wide(*value, signed));
+    match kept {
+        Kept::Last => {
+            let latest = parts.iter().max_by_key(|(_, when)| *when);
+            latest.map_or(0, |(value, _)| wide(*value, signed))
+        }
+        Kept::Avg => average(values.sum(), parts.iter().map(|(_, n)| n).sum()),
+        Kept::Max => values.max().unwrap_or(0),
+        Kept::Min => values.min().unwrap_or(0),
+        Kept::Sum => values.sum(),
+    }
 }
 
 fn sum(cpus: &[Vec<u8>], idx: usize) -> u64 {

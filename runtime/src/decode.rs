@@ -15,6 +15,7 @@ mod stack;
 
 use crate::aggregate;
 use crate::clock::{Clock, Dialect, strftime};
+use crate::linux::glob;
 use crate::symbols::Symbols;
 use crate::value::Value;
 use lang::hir::Config;
@@ -72,6 +73,11 @@ pub fn decode(bytes: &[u8], ty: &Ty, cx: &mut Context<'_>) -> Value {
             Value::Text(format!("{address}/{}", unsigned(bytes, 4)))
         }
         Ty::Timestamp(ty) => Value::Text(timestamp(unsigned(bytes, 8), ty, cx.clock)),
+        Ty::Username => {
+            let uid = unsigned(bytes, 8);
+            Value::Text(cx.symbols.user_name(uid).unwrap_or_else(|| uid.to_string()))
+        }
+        Ty::CgroupPath(pattern) => Value::Text(cgroup_path(unsigned(bytes, 8), pattern, cx.symbols)),
         Ty::Agg(agg) => aggregate::merge(agg, &[bytes.to_vec()]),
     }
 }
@@ -199,6 +205,13 @@ fn inet(bytes: &[u8]) -> Value {
         AF_INET6 => ipv6(tail(bytes, 4)),
         _ => Value::Address { text: String::new(), bytes: Vec::new() },
     }
+}
+
+/// `name:path` of each hierarchy that has the group and whose name matches.
+fn cgroup_path(id: u64, pattern: &str, symbols: &mut dyn Symbols) -> String {
+    let paths = symbols.cgroup_paths(id).into_iter();
+    let wanted = paths.filter(|(name, _)| pattern.is_empty() || glob::matches(pattern, name));
+    wanted.map(|(name, path)| format!("{name}:{path}")).collect::<Vec<_>>().join(",")
 }
 
 fn ipv4(address: Ipv4Addr) -> Value {

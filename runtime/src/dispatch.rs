@@ -8,13 +8,15 @@
 //! [`Dispatcher::exit_code`] then says 0, unless the script has said otherwise.
 
 mod failures;
+mod outside;
 
 use crate::backend::{Backend, Error, Result};
 use crate::clock::{Clock, Dialect, strftime};
 use crate::decode::{Context, decode, unsigned};
 use crate::linux::reason;
 use crate::maps;
-use crate::output::{Message, Output};
+use crate::output::{Message, Output, formatted, percentiles};
+use crate::outside::{Outside, ThisMachine};
 use crate::symbols::Symbols;
 use crate::value::Value;
 use codegen::Manifest;
@@ -32,6 +34,7 @@ pub struct Dispatcher {
     layouts: Vec<Layout>,
     output: Output,
     machine: Machine,
+    outside: Box<dyn Outside>,
     reported: Reported,
     floods: Floods,
     exit: Option<u8>,
@@ -82,12 +85,18 @@ impl Dispatcher {
             layouts,
             output,
             machine,
+            outside: Box::new(ThisMachine),
             reported,
             floods,
             exit: None,
             leaving: false,
             closed: false,
         }
+    }
+
+    /// Files and commands of actions come from here, rather than from the machine.
+    pub fn with_outside(self, outside: Box<dyn Outside>) -> Self {
+        Dispatcher { outside, ..self }
     }
 
     /// The exit code, once the script called `exit`.
@@ -208,10 +217,17 @@ impl Dispatcher {
     fn needs_backend(&self, id: usize) -> bool {
         let Some(action) = self.manifest.actions.get(id) else { return false };
         match action.kind {
-            ActionKind::PrintMap(_) | ActionKind::Clear(_) | ActionKind::Zero(_) => true,
+            ActionKind::PrintMap(_)
+            | ActionKind::PrintPercentiles(..)
+            | ActionKind::Clear(_)
+            | ActionKind::Zero(_) => true,
             // An aggregation's value is not in the record.
             ActionKind::PrintEntry(_) => !matches!(action.args.get(1), Some(ty) if !matches!(ty, Ty::Agg(_))),
             ActionKind::Printf(_)
+            | ActionKind::Errorf(_)
+            | ActionKind::Warnf(_)
+            | ActionKind::Cat(_)
+            | ActionKind::System(_)
             | ActionKind::PrintValue
             | ActionKind::Exit
             | ActionKind::Time(_)
@@ -236,6 +252,20 @@ impl Dispatcher {
         let args = self.arguments(id, record);
         let printed = match &self.manifest.actions[id].kind {
             ActionKind::Printf(format) => self.output.message(&Message::Printf(format, &args)),
+            ActionKind::Errorf(format) | ActionKind::Warnf(format) => {
+                let action = &self.manifest.actions[id];
+                let error = matches!(action.kind, ActionKind::Errorf(_));
+                let (span, sources) = (action.span, &self.manifest.sources);
+                self.output.message(&Message::Report { error, format, args: &args, span, sources })
+            }
+            ActionKind::Cat(format) => {
+                let path = String::from_utf8_lossy(&formatted(format, &args)).into_owned();
+                return self.print_file(&path);
+            }
+            ActionKind::System(format) => {
+                let command = String::from_utf8_lossy(&formatted(format, &args)).into_owned();
+                return self.run_command(&command);
+            }
             ActionKind::PrintValue | ActionKind::PrintEntry(_) => match args.last() {
                 Some(value) => self.output.message(&Message::Value(value)),
                 None => Ok(()),
@@ -249,14 +279,21 @@ impl Dispatcher {
                 let text = args.first().map(|arg| joined(arg, separator)).unwrap_or_default();
                 self.output.message(&Message::Join(&text))
             }
-            ActionKind::Exit | ActionKind::PrintMap(_) | ActionKind::Clear(_) | ActionKind::Zero(_) => Ok(()),
+            ActionKind::Exit
+            | ActionKind::PrintMap(_)
+            | ActionKind::PrintPercentiles(..)
+            | ActionKind::Clear(_)
+            | ActionKind::Zero(_) => Ok(()),
         };
         self.survive(printed)
     }
 
     /// Carries out an action that reads or changes a map.
     fn act_on_map(&mut self, id: usize, record: &[u8], backend: &mut dyn Backend) -> Result<()> {
-        match self.manifest.actions[id].kind {
+        match self.manifest.actions[id].kind.clone() {
+            ActionKind::PrintPercentiles(map, parts) => {
+                self.print_percentiles(self.map(map)?, &parts, backend)
+            }
             ActionKind::PrintMap(map) => {
                 let args = self.arguments(id, record);
                 let top = args.first().map(Value::bits);
@@ -279,6 +316,10 @@ impl Dispatcher {
                 maps::zero(entry, &self.manifest.types, backend)
             }
             ActionKind::Printf(_)
+            | ActionKind::Errorf(_)
+            | ActionKind::Warnf(_)
+            | ActionKind::Cat(_)
+            | ActionKind::System(_)
             | ActionKind::PrintValue
             | ActionKind::Exit
             | ActionKind::Time(_)
@@ -310,6 +351,22 @@ impl Dispatcher {
         let name = &self.manifest.maps[idx].map.name;
         let printed = self.output.message(&Message::Map { name, entries: &entries, top, div });
         self.survive(printed)
+    }
+
+    /// Prints percentiles of a map's histograms.
+    fn print_percentiles(&mut self, idx: usize, parts: &[u32], backend: &mut dyn Backend) -> Result<()> {
+        let (entry, mut cx) = self.entry(idx);
+        let mut entries = maps::snapshot(entry, backend, &mut cx)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for (_, value) in &mut entries {
+            if let Value::Hist(histogram) = value {
+                *value = percentiles(histogram, parts);
+            }
+        }
+        let name = self.manifest.maps[idx].map.name.clone();
+        self.print(&Message::Map { name: &name, entries: &entries, top: None, div: 1 })
     }
 
     fn map(&self, id: MapId) -> Result<usize> {

@@ -15,6 +15,7 @@ pub mod kept;
 pub mod linux;
 pub mod maps;
 pub mod output;
+pub mod outside;
 pub mod session;
 pub mod symbols;
 pub mod value;

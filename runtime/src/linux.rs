@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod list;
 pub mod load;
 pub mod map;
+mod owners;
 pub mod privileges;
 pub mod providers;
 pub mod reason;

@@ -4,6 +4,7 @@
 //! out: decoded entries in the order of printing, or a changed map. Prints nothing.
 
 mod order;
+mod series;
 
 use crate::aggregate;
 use crate::backend::{self, Backend, Result};
@@ -68,6 +69,7 @@ pub fn decode_all(map: &Map, contents: &[backend::Entry], cx: &mut Context<'_>) 
         let key = map.key.as_ref().map(|ty| decode(key, ty, cx));
         entries.push((key, merge(cpus, &map.value, cx)));
     }
+    series::align(&mut entries, cx.clock);
     order::sort(&mut entries);
     entries
 }
@@ -101,8 +103,8 @@ pub fn lookup(
 /// What `print` shows of a map without entries: a scalar's zero value, but nothing of a keyed map
 /// or a histogram.
 pub fn unset(entry: &MapEntry, cx: &mut Context<'_>) -> Option<Entry> {
-    let bare =
-        entry.map.key.is_some() || matches!(entry.map.agg(), Some(Agg::Hist { .. } | Agg::Lhist { .. }));
+    let bare = entry.map.key.is_some()
+        || matches!(entry.map.agg(), Some(Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries { .. }));
     (!bare).then(|| (None, decode(&[], &entry.map.value, cx)))
 }
 

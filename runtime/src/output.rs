@@ -9,13 +9,15 @@ mod gfp;
 mod histogram;
 mod json;
 mod printf;
+mod report;
+mod series;
 mod text;
 
 use crate::value::{Bucket, Histogram, Value};
 use codegen::failure::Failure;
 use lang::diagnostic::counted;
 use lang::hir::{Format as PrintfFormat, MapKind};
-use lang::source::Sources;
+use lang::source::{Sources, Span};
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
@@ -35,6 +37,25 @@ pub enum Message<'a> {
     Attached(usize),
     /// `printf`
     Printf(&'a PrintfFormat, &'a [Value]),
+    /// `errorf` and `warnf`, with their place.
+    Report {
+        /// `errorf` rather than `warnf`.
+        error: bool,
+        /// What it says.
+        format: &'a PrintfFormat,
+        /// Its arguments.
+        args: &'a [Value],
+        /// The call.
+        span: Span,
+        /// The script.
+        sources: &'a Sources,
+    },
+    /// `cat`
+    Cat(&'a [u8]),
+    /// `system`: what the command wrote.
+    System(&'a [u8]),
+    /// An action that went wrong in user space.
+    Trouble(&'a str),
     /// `print(value)`
     Value(&'a Value),
     /// `time`
@@ -139,9 +160,15 @@ impl Output {
         }
         let about_the_run = matches!(
             message,
-            Message::MapFull { .. } | Message::Lost(_) | Message::Attached(_) | Message::Failure { .. }
+            Message::MapFull { .. }
+                | Message::Lost(_)
+                | Message::Attached(_)
+                | Message::Failure { .. }
+                | Message::Report { .. }
         );
-        if self.format == Format::Text && about_the_run {
+        // There is no object for trouble.
+        let trouble = matches!(message, Message::Trouble(_));
+        if trouble || self.format == Format::Text && about_the_run {
             // What the script printed before comes first, should both be one terminal.
             self.stdout.flush()?;
             // Without stderr there is no way to say so, and the script's output matters more.
@@ -168,6 +195,15 @@ impl Output {
             Message::Attached(1) => out.extend_from_slice(b"Attached 1 probe\n"),
             Message::Attached(n) => put(out, format_args!("Attached {n} probes\n")),
             Message::Printf(format, args) => printf::printf(out, format, args, trailer),
+            Message::Report { error, format, args, span, sources } => {
+                report::text(out, (*error, format, args), *span, sources, trailer);
+            }
+            Message::Cat(bytes) => out.extend_from_slice(bytes),
+            Message::System(bytes) => {
+                out.extend_from_slice(bytes);
+                out.push(b'\n');
+            }
+            Message::Trouble(what) => put(out, format_args!("ERROR: {what}\n")),
             Message::Value(value) => {
                 text::value(out, value, trailer);
                 out.push(b'\n');
@@ -224,6 +260,12 @@ impl Output {
                 printf::printf(&mut plain, format, args, trailer);
                 json::line(out, "printf", |out| json::string(out, &plain));
             }
+            Message::Report { error, format, args, span, sources } => {
+                report::json(out, (*error, format, args), *span, sources, trailer);
+            }
+            Message::Cat(bytes) => json::line(out, "cat", |out| json::string(out, bytes)),
+            Message::System(bytes) => json::line(out, "syscall", |out| json::string(out, bytes)),
+            Message::Trouble(what) => put(out, format_args!("ERROR: {what}\n")),
             Message::Value(value) => json::line(out, "value", |out| json::value(out, value, trailer)),
             Message::Time(text) => json::line(out, "time", |out| json::string(out, text.as_bytes())),
             Message::Join(text) => json::line(out, "join", |out| json::string(out, text)),
@@ -251,6 +293,24 @@ impl Output {
             }
         }
     }
+}
+
+/// A format filled in: the name of a file, a command.
+pub fn formatted(format: &PrintfFormat, args: &[Value]) -> Vec<u8> {
+    let mut text = Vec::new();
+    printf::printf(&mut text, format, args, "");
+    text
+}
+
+/// The number of a histogram's values and the buckets of its percentiles, as a record.
+pub fn percentiles(histogram: &Histogram, thousandths: &[u32]) -> Value {
+    let total = histogram.total();
+    let count = ("count".to_owned(), Value::Uint(total as u64, 8));
+    let buckets = thousandths.iter().map(|&part| {
+        let name = format!("p{}", f64::from(part) / 1000.0);
+        (name, Value::Text(histogram::percentile(histogram, part)))
+    });
+    Value::Record([count].into_iter().chain(buckets).collect())
 }
 
 /// The entries that `print` shows: the last `top` (all for 0), with values divided by `div`.

@@ -15,7 +15,7 @@ use crate::linux::{LinuxBackend, clock, privileges};
 use codegen::Object;
 use events::{Event, Events};
 use lang::attach::Point;
-use lang::hir::MissingProbes;
+use lang::hir::{ActionKind, MissingProbes};
 use lang::probes::ProbeKind;
 use std::fmt;
 use std::io::{self, Write};
@@ -212,7 +212,10 @@ impl Session<'_> {
 
     /// Called after the command was started, which has what it would have without a trace.
     fn give_up_privileges(&self) {
-        if !self.options.last {
+        let runs_commands =
+            self.object.manifest.actions.iter().any(|it| matches!(it.kind, ActionKind::System(_)));
+        // Commands have what the user who runs the script has.
+        if !self.options.last || runs_commands {
             return;
         }
         if let Err(error) = privileges::give_up_unneeded() {

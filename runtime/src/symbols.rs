@@ -1,4 +1,5 @@
-//! Addresses to names. [`crate::linux`] answers with blazesym; tests answer from a table.
+//! Addresses and ids to names. [`crate::linux`] answers with blazesym and from the system's files; tests answer
+//! from a table.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -37,6 +38,19 @@ pub trait Symbols {
         let _ = (pid, address);
         None
     }
+
+    /// A user's name.
+    fn user_name(&mut self, uid: u64) -> Option<String> {
+        let _ = uid;
+        None
+    }
+
+    /// The folders of a control group: the name of the hierarchy and the path in it, for all hierarchies
+    /// that have a group of that id.
+    fn cgroup_paths(&mut self, id: u64) -> Vec<(String, String)> {
+        let _ = id;
+        Vec::new()
+    }
 }
 
 /// Several runs that share what is known.
@@ -55,6 +69,14 @@ impl<S: Symbols> Symbols for Rc<RefCell<S>> {
 
     fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
         self.borrow_mut().build_id(pid, address)
+    }
+
+    fn user_name(&mut self, uid: u64) -> Option<String> {
+        self.borrow_mut().user_name(uid)
+    }
+
+    fn cgroup_paths(&mut self, id: u64) -> Vec<(String, String)> {
+        self.borrow_mut().cgroup_paths(id)
     }
 }
 

@@ -52,6 +52,34 @@ pub enum Value {
     },
     /// `hist` and `lhist`.
     Hist(Histogram),
+    /// `tseries`.
+    Series(Series),
+}
+
+/// A time series: the intervals from the first to the last one that has a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Series {
+    /// Nanoseconds of an interval.
+    pub interval: u64,
+    /// Intervals that are kept.
+    pub count: u32,
+    /// Number of the first interval since the epoch of TAI.
+    pub first: u64,
+    /// One for each interval, `None` when nothing came.
+    pub values: Vec<Option<i128>>,
+    /// When the intervals began, as local time; as many as there are values.
+    pub starts: Vec<Start>,
+}
+
+/// When an interval began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// `2026-11-20`
+    pub date: String,
+    /// `12:00:00`
+    pub time: String,
+    /// Nanoseconds of the second.
+    pub nanoseconds: u32,
 }
 
 /// A histogram: its buckets from the first to the last non-empty one, so none when all are empty.
@@ -110,7 +138,8 @@ impl Value {
             | Value::Tuple(_)
             | Value::Record(_)
             | Value::Array(_)
-            | Value::Hist(_) => 0,
+            | Value::Hist(_)
+            | Value::Series(_) => 0,
         }
     }
 }

@@ -25,6 +25,7 @@ use runtime::backend::{Backend, Constants};
 use runtime::clock::{Clock, Zone};
 use runtime::dispatch::Dispatcher;
 use runtime::output::Output;
+use runtime::outside::Outside;
 use runtime::symbols::{Symbol, Symbols};
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -61,7 +62,7 @@ pub fn front_end(text: &str, directives: &Directives) -> Compiled {
             params: directives.params.clone(),
             named: directives.named.clone(),
             environment: directives.environment.clone(),
-            allow: Allow { verdict: directives.allow_verdict },
+            allow: allow(directives),
             report_failures: directives.warnings,
             ..Options::default()
         };
@@ -71,6 +72,17 @@ pub fn front_end(text: &str, directives: &Directives) -> Compiled {
     }
     let diagnostics = found.iter().map(|it| diagnostic::render(it, &sources)).collect();
     Compiled { program, diagnostics }
+}
+
+fn allow(directives: &Directives) -> Allow {
+    let has = |name: &str| directives.allow.iter().any(|it| it == name);
+    Allow {
+        verdict: has("verdict"),
+        signal: has("signal"),
+        system: has("system"),
+        override_result: has("override"),
+        write: has("write"),
+    }
 }
 
 /// The fixed target of snapshots.
@@ -102,13 +114,17 @@ fn run_on(program: &hir::Program, directives: &Directives, kernel: KernelVersion
     let (stdout, stderr) = (Shared::default(), Shared::default());
     let output = Output::new(directives.format, Box::new(stdout.clone()), Box::new(stderr.clone()));
     let mut dispatcher =
-        Dispatcher::new(object.manifest.clone(), output, Box::new(FixtureSymbols), Box::new(FixtureClock));
+        Dispatcher::new(object.manifest.clone(), output, Box::new(FixtureSymbols), Box::new(FixtureClock))
+            .with_outside(Box::new(FixtureFiles));
     let mut machine = Machine::new(2);
     let outcome = session(&object, directives, &mut machine, &mut dispatcher);
     let mut seen = stdout.text();
     let errors = stderr.text();
     if !errors.is_empty() {
         seen += &format!("--- stderr\n{errors}");
+    }
+    for act in &machine.world.acts {
+        seen += &format!("--- {act}\n");
     }
     match outcome {
         Err(error) => seen += &format!("--- failed: {}\n", error.message),
@@ -190,6 +206,15 @@ impl Write for Shared {
 pub struct FixtureSymbols;
 
 impl Symbols for FixtureSymbols {
+    fn user_name(&mut self, uid: u64) -> Option<String> {
+        (uid == 0).then(|| "root".to_owned())
+    }
+
+    fn cgroup_paths(&mut self, id: u64) -> Vec<(String, String)> {
+        let hierarchies = if id == 42 { ["unified", "cpu", "cpuset"].as_slice() } else { &[] };
+        hierarchies.iter().map(|it| ((*it).to_owned(), "/case".to_owned())).collect()
+    }
+
     fn kernel(&mut self, address: u64) -> Option<Symbol> {
         let (name, offset) = fixture::function_at(address)?;
         Some(symbol(name, offset, None))
@@ -201,6 +226,28 @@ impl Symbols for FixtureSymbols {
             0x40_1000..0x40_2000 => Some(symbol("main", address - 0x40_1000, module)),
             0x40_2000..0x40_3000 => Some(symbol("work", address - 0x40_2000, module)),
             _ => None,
+        }
+    }
+}
+
+/// The files and commands of the mini-kernel's machine.
+pub struct FixtureFiles;
+
+impl Outside for FixtureFiles {
+    fn read_file(&self, path: &str, most: u32) -> io::Result<Vec<u8>> {
+        let text = match path {
+            "/etc/hostname" => "case\n",
+            "/proc/7/comm" => "bash\n",
+            _ => return Err(io::Error::from_raw_os_error(2)),
+        };
+        Ok(text.bytes().take(most as usize).collect())
+    }
+
+    /// `echo` and `false` are all that there is.
+    fn run(&self, command: &str) -> (Vec<u8>, Result<(), String>) {
+        match command.strip_prefix("echo ") {
+            Some(text) => (format!("{text}\n").into_bytes(), Ok(())),
+            None => (Vec::new(), Err("command exited with code 1".to_owned())),
         }
     }
 }

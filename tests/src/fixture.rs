@@ -125,6 +125,9 @@ const RAW_TRACEPOINTS: &[(&str, &[(&str, T)])] = &[
     ("sys_enter", &[("regs", T::Text), ("id", T::Int(8, true))]),
 ];
 
+/// Where the kernel says how far each processor's variables are from their symbols.
+pub const PER_CPU_OFFSETS: u64 = 0xffff_ffff_8220_0000;
+
 /// Headers that lie beside every case.
 const HEADERS: &[(&str, &str)] = &[(
     "request.h",
@@ -351,8 +354,18 @@ impl Host for FixtureHost {
         Some((enum_ty(tag, types)?, value))
     }
 
+    fn cgroup_id(&self, path: &str) -> Option<u64> {
+        (path == "/sys/fs/cgroup/case").then_some(42)
+    }
+
+    fn program_symbol(&self, path: &str, name: &str) -> Option<(u64, u64)> {
+        (path == "/bin/case" && name == "counter").then_some((0x40_4000, 4))
+    }
+
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
-        function_address(name)
+        let variables = [("__per_cpu_offset", PER_CPU_OFFSETS), ("runqueues", 0x1000)];
+        let variable = variables.into_iter().find(|it| it.0 == name).map(|it| it.1);
+        variable.or_else(|| function_address(name))
     }
 
     fn kernel_version(&self) -> Option<(u32, u32, u32)> {

@@ -67,6 +67,8 @@ pub struct World {
     /// The packet that an XDP context stands for: context address, start, end.
     packet: Option<(u64, u64, u64)>,
     random: u64,
+    /// What programs did to the machine, in order.
+    pub acts: Vec<String>,
 }
 
 const MAP_HANDLE: u64 = 0x00fe_ed00_0000_0000;
@@ -85,6 +87,7 @@ impl World {
             cookie: 0,
             packet: None,
             random: 0x9e37_79b9_7f4a_7c15,
+            acts: Vec::new(),
         }
     }
 
@@ -261,10 +264,14 @@ impl Backend for Machine {
     fn load(&mut self, object: &Object, constants: Constants) -> Result<()> {
         let mut elf = Elf::parse(&object.elf).map_err(|error| broken("ELF file", error))?;
         let globals = &object.manifest.globals;
-        let constants: Vec<(u32, u64)> = [(globals.cpid, constants.cpid), (globals.start, constants.start)]
-            .into_iter()
-            .filter_map(|(offset, value)| Some((offset?, value)))
-            .collect();
+        let constants: Vec<(u32, u64)> = [
+            (globals.cpid, constants.cpid),
+            (globals.start, constants.start),
+            (globals.ncpus, self.world.cpus as u64),
+        ]
+        .into_iter()
+        .filter_map(|(offset, value)| Some((offset?, value)))
+        .collect();
         let numbers = self.create_maps(&elf, &constants)?;
         let maps = elf.maps.clone();
         let text: HashSet<usize> = elf.functions.keys().map(|(section, _)| *section).collect();

@@ -16,7 +16,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// What every script of the documents may do, and its parameters.
-const GIVEN: &str = "//@ allow verdict\n//@ param 42\n//@ param word\n";
+const GIVEN: &str = "//@ allow verdict,signal,system,override,write\n//@ param 42\n//@ param word\n";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of the workspace")

@@ -5,6 +5,7 @@ use super::core;
 use crate::bpf;
 use crate::ir::{KernelMap, KernelMapKind, Map};
 use crate::storage::Plan;
+use lang::names;
 use lang::ty::IntTy;
 
 /// Bytes of a ring buffer whose size the runtime chooses, for other loaders: they refuse 0.
@@ -49,6 +50,11 @@ impl Data {
         let mut rodata: Vec<Part> = Vec::new();
         rodata.extend(plan.cpid.map(|it| word("cpid", it)));
         rodata.extend(plan.start.map(|it| word("start", it)));
+        rodata.extend(plan.ncpus.map(|it| word("ncpus", it)));
+        rodata.extend(plan.tables.iter().map(|(table, offset)| Part {
+            size: names::CAPACITY * table.names().len() as u32,
+            ..word(table.name(), *offset)
+        }));
         rodata.sort_by_key(|it| it.offset);
         let bss = module.globals.bss.map(|_| Part { size: module.globals.bss_size, ..word("bss", 0) });
         Data { maps, rodata, bss: bss.into_iter().collect() }

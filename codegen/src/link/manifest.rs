@@ -108,6 +108,8 @@ impl<'a> Values<'a> {
             | Ty::Mac
             | Ty::Network
             | Ty::Timestamp(_)
+            | Ty::Username
+            | Ty::CgroupPath(_)
             | Ty::Agg(_) => ty.clone(),
         }
     }

@@ -43,6 +43,9 @@ impl Body<'_, '_> {
                 let bucket = self.hist_bucket(value, *bits);
                 self.add_bucket(ptr, bucket, hist_buckets(*bits), atomic);
             }
+            Agg::Tseries { interval, count, kept, signed } => {
+                self.update_series((*interval, *count), *kept, *signed, ptr, value);
+            }
             Agg::Lhist { min, max, step } => {
                 let bucket = self.lhist_bucket(value, *min, *max, *step);
                 self.add_bucket(ptr, bucket, lhist_buckets(*min, *max, *step), atomic);
@@ -216,8 +219,8 @@ impl Body<'_, '_> {
                 let [total, count] = self.totals(place, key, span);
                 self.average(total, count, signed)
             }
-            Agg::Hist { .. } | Agg::Lhist { .. } => {
-                self.cx.error(span, "a histogram has no value as a number");
+            Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries { .. } => {
+                self.cx.error(span, "this aggregation has no value as a number");
                 self.b.constant(0)
             }
         }

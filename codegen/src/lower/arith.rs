@@ -81,7 +81,7 @@ impl Body<'_, '_> {
     }
 
     /// The absolute value as an unsigned number, and -1 for negative numbers or else 0.
-    fn magnitude(&mut self, value: Value) -> (Value, Value) {
+    pub fn magnitude(&mut self, value: Value) -> (Value, Value) {
         let sign = self.b.binary_const(BinOp::AShr, value, 63);
         (self.negate_if(value, sign), sign)
     }

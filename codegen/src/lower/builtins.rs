@@ -12,7 +12,7 @@ use lang::attach;
 use lang::builtins::Builtin;
 use lang::hir::{Clock, Expr, ExprKind};
 use lang::probes::{Context, ProbeKind};
-use lang::ty::{Space, StackTy, Ty};
+use lang::ty::{IntTy, Space, StackTy, Ty};
 
 /// `BPF_F_USER_STACK`
 const USER_STACK: i64 = 0x100;
@@ -35,9 +35,11 @@ impl Body<'_, '_> {
     pub fn builtin(&mut self, builtin: Builtin, args: &[Expr], expr: &Expr) -> Value {
         let span = expr.span;
         match builtin {
+            Builtin::Pid if !args.is_empty() => self.initial_process_id(),
+            Builtin::Tid if !args.is_empty() => self.initial_thread_id(),
             Builtin::Pid => self.process_id(),
             Builtin::Tid => self.thread_id(),
-            Builtin::Uid => {
+            Builtin::Uid | Builtin::Username => {
                 let ids = self.b.call(Helper::GetCurrentUidGid, &[]);
                 self.b.op(Op::Zext(32, ids))
             }
@@ -52,6 +54,19 @@ impl Body<'_, '_> {
                 self.b.binary(BinOp::Sub, now, start)
             }
             Builtin::Cpid => self.constant_data(self.cx.plan.cpid),
+            Builtin::Ncpus => self.constant_data(self.cx.plan.ncpus),
+            Builtin::Numaid => self.b.call(Helper::GetNumaNodeId, &[]),
+            Builtin::Jiffies => self.call_new(Helper::Jiffies64, &[], "jiffies", span),
+            Builtin::Usermode => self.user_mode(),
+            Builtin::Reg => match args {
+                [Expr { kind: ExprKind::Str(name), .. }] => self.register_by_name(name, span),
+                _ => self.not_here(builtin, span),
+            },
+            Builtin::Signal
+            | Builtin::SignalThread
+            | Builtin::Override
+            | Builtin::WriteUser
+            | Builtin::Debugf => self.act_here(builtin, args, span),
             Builtin::Cpu => self.b.call(Helper::GetSmpProcessorId, &[]),
             Builtin::Curtask => self.b.call(Helper::GetCurrentTask, &[]),
             Builtin::Rand => {
@@ -62,10 +77,31 @@ impl Body<'_, '_> {
             Builtin::Func => self.function_address(),
             Builtin::Len => self.frames(args),
             Builtin::Ctx => self.ctx,
-            Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => match args.last() {
-                Some(arg) => self.scalar(arg),
-                None => self.b.constant(0),
+            Builtin::Strlen
+            | Builtin::Strncmp
+            | Builtin::Strstr
+            | Builtin::Strcontains
+            | Builtin::StartsWith
+            | Builtin::EndsWith
+            | Builtin::Strmatch
+            | Builtin::Memcmp => self.text_builtin(builtin, args, span),
+            Builtin::Bswap => match args {
+                [n] => {
+                    let (value, size) = (self.number(n), self.int_ty(&n.ty).size);
+                    if size == 1 {
+                        self.extend(value, IntTy::new(1, false))
+                    } else {
+                        self.b.op(Op::Bswap(8 * size, value))
+                    }
+                }
+                _ => self.not_here(builtin, span),
             },
+            Builtin::CgroupPath | Builtin::Ksym | Builtin::Strftime | Builtin::Kptr | Builtin::Uptr => {
+                match args.last() {
+                    Some(arg) => self.scalar(arg),
+                    None => self.b.constant(0),
+                }
+            }
             _ => self.not_here(builtin, span),
         }
     }
@@ -86,6 +122,17 @@ impl Body<'_, '_> {
                 self.user_symbol_into(address, to);
             }
             (Builtin::Ntop, _) => self.address_into(args, to),
+            (Builtin::StrConcat, Ty::Str(capacity)) => self.concat_into(args, *capacity, to),
+            (Builtin::Buf, Ty::Buf(capacity)) => self.bytes_into(args, *capacity, to),
+            (Builtin::Macaddr, _) => {
+                if let [from] = args {
+                    let place = self.place(from);
+                    self.copy_bytes(to, place, 6);
+                }
+            }
+            (Builtin::Strerror | Builtin::SignalName | Builtin::SyscallName, _) => {
+                self.name_into(builtin, args, to);
+            }
             (Builtin::Join, Ty::Buf(capacity)) => self.strings_into(args, *capacity, to),
             _ => {
                 self.not_here(builtin, expr.span);
@@ -148,6 +195,11 @@ impl Body<'_, '_> {
         if let Some(id) = self.task_id("tgid") {
             return id;
         }
+        self.initial_process_id()
+    }
+
+    /// In the initial namespace, whichever kscope runs in.
+    fn initial_process_id(&mut self) -> Value {
         let ids = self.b.call(Helper::GetCurrentPidTgid, &[]);
         self.b.binary_const(BinOp::LShr, ids, 32)
     }
@@ -159,6 +211,10 @@ impl Body<'_, '_> {
         if let Some(id) = self.task_id("pid") {
             return id;
         }
+        self.initial_thread_id()
+    }
+
+    fn initial_thread_id(&mut self) -> Value {
         let ids = self.b.call(Helper::GetCurrentPidTgid, &[]);
         self.b.op(Op::Zext(32, ids))
     }
@@ -349,7 +405,7 @@ impl Body<'_, '_> {
 
     /// Copies a string behind the first `at` bytes and gives the bytes used then. Goes to `full`
     /// when there is no room, or when the string cannot be read.
-    fn append_string(&mut self, to: Memory, capacity: u32, at: Value, from: Place, full: Block) -> Value {
+    pub fn append_string(&mut self, to: Memory, capacity: u32, at: Value, from: Place, full: Block) -> Value {
         // The verifier takes the string's start and its length for independent of one another.
         let longest = self.cx.program.config.max_strlen.min(capacity);
         self.cx.scratch.slack = self.cx.scratch.slack.max(longest);

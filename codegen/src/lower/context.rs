@@ -8,7 +8,7 @@ use super::Body;
 use super::memory::Memory;
 use super::place::Place;
 use super::registers;
-use crate::ir::{BinOp, Value};
+use crate::ir::{BinOp, Cond, Op, Value};
 use crate::target::Arch;
 use lang::Span;
 use lang::probes::ProbeKind;
@@ -142,6 +142,34 @@ impl Body<'_, '_> {
             // The kernel passes narrow integers as they come, the upper bits may be anything.
             _ => self.extend(slot, self.int_ty(ty)),
         }
+    }
+
+    /// `reg(name)`
+    pub fn register_by_name(&mut self, name: &[u8], span: Span) -> Value {
+        let machine = match self.cx.target.arch {
+            Arch::X86_64 => lang::registers::Machine::X86_64,
+            Arch::Aarch64 => lang::registers::Machine::Aarch64,
+        };
+        let name = String::from_utf8_lossy(name);
+        match lang::registers::offset(machine, &name) {
+            Some(offset) => self.b.load(8, false, self.ctx, offset as i32),
+            None => {
+                self.cx.error(span, format!("this machine has no register `{name}`"));
+                self.b.constant(0)
+            }
+        }
+    }
+
+    /// Whether the registers are those of a process: ring 3 of x86-64, EL0 of 64-bit ARM.
+    pub fn user_mode(&mut self) -> Value {
+        let (name, mask, level) = match self.cx.target.arch {
+            Arch::X86_64 => ("cs", 3, 3),
+            Arch::Aarch64 => ("pstate", 0xf, 0),
+        };
+        let state = self.register_by_name(name.as_bytes(), self.b.span());
+        let state = self.b.binary_const(BinOp::And, state, mask);
+        let level = self.b.constant(level);
+        self.b.op(Op::Compare(Cond::Eq, state, level))
     }
 
     /// The context as memory.

@@ -175,9 +175,14 @@ impl Body<'_, '_> {
 
     /// Copies foreign memory; the helper writes zeros when it may not be read.
     pub fn probe_read(&mut self, to: Memory, size: u32, address: Value, user: bool) {
+        let size = self.b.constant(size.into());
+        self.probe_read_sized(to, size, address, user);
+    }
+
+    /// [`Body::probe_read`] of a size that the verifier sees bounded.
+    pub fn probe_read_sized(&mut self, to: Memory, size: Value, address: Value, user: bool) {
         let helper = if user { Helper::ProbeReadUser } else { Helper::ProbeReadKernel };
         let to = self.address(to);
-        let size = self.b.constant(size.into());
         self.effect_reported(helper, &[to, size, address]);
     }
 
@@ -199,7 +204,8 @@ impl Body<'_, '_> {
         }
     }
 
-    fn pointee(&mut self, pointer: &Expr) -> Place {
+    /// What a pointer points to.
+    pub fn pointee(&mut self, pointer: &Expr) -> Place {
         if let ExprKind::AddressOf(place) = &pointer.kind {
             return self.place(place);
         }

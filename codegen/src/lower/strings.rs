@@ -173,7 +173,8 @@ impl Body<'_, '_> {
         }
     }
 
-    fn compare_bytes(&mut self, memory: Memory, bytes: &[u8], differ: Block) {
+    /// Goes to `differ` unless memory begins with these bytes.
+    pub fn compare_bytes(&mut self, memory: Memory, bytes: &[u8], differ: Block) {
         for (at, width) in chunks(bytes.len() as u32, memory.align) {
             let (at, end) = (at as usize, at as usize + usize::from(width));
             let expected = number(&bytes[at..end]);
@@ -190,7 +191,7 @@ impl Body<'_, '_> {
     }
 
     /// Both have zero padding and tails, so equal values are equal words.
-    fn compare_words(&mut self, a: Memory, b: Memory, size: u32, string: bool, differ: Block) {
+    pub fn compare_words(&mut self, a: Memory, b: Memory, size: u32, string: bool, differ: Block) {
         let align = a.align.min(b.align);
         if size <= INLINE || align < 8 {
             for (at, width) in chunks(size, align) {

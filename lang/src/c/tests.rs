@@ -73,6 +73,14 @@ impl Host for Fixture {
         (name == "KERNEL_TWELVE").then_some((Ty::I32, 12))
     }
 
+    fn cgroup_id(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn program_symbol(&self, _: &str, _: &str) -> Option<(u64, u64)> {
+        None
+    }
+
     fn kernel_symbol(&self, _: &str) -> Option<u64> {
         None
     }

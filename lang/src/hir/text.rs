@@ -64,6 +64,8 @@ pub fn type_name(ty: &Ty, types: &TypeTable) -> String {
         Ty::Inet => "inet".to_owned(),
         Ty::Mac => "macaddr_t".to_owned(),
         Ty::Timestamp(it) => format!("timestamp({:?}{})", it.format, if it.tai { ", tai" } else { "" }),
+        Ty::Username => "username_t".to_owned(),
+        Ty::CgroupPath(_) => "cgroup_path_t".to_owned(),
         Ty::Agg(agg) => agg_name(agg),
     }
 }
@@ -88,6 +90,7 @@ fn agg_name(agg: &Agg) -> String {
         Agg::Stats { signed } => sign(signed, "stats"),
         Agg::Hist { bits: 0 } => "hist_t".to_owned(),
         Agg::Hist { bits } => format!("hist_t({bits})"),
+        Agg::Tseries { interval, count, kept, .. } => format!("tseries_t({interval}, {count}, {kept:?})"),
         Agg::Lhist { min, max, step } => format!("lhist_t({min}, {max}, {step})"),
     }
 }
@@ -225,8 +228,13 @@ impl<'a> Printer<'a> {
         let name = |map: &MapId| self.program.maps[map.0 as usize].name.clone();
         let (function, first) = match &self.program.actions[id.0 as usize].kind {
             ActionKind::Printf(format) => ("printf", Some(format_text(format))),
+            ActionKind::Errorf(format) => ("errorf", Some(format_text(format))),
+            ActionKind::Warnf(format) => ("warnf", Some(format_text(format))),
+            ActionKind::Cat(format) => ("cat", Some(format_text(format))),
+            ActionKind::System(format) => ("system", Some(format_text(format))),
             ActionKind::PrintValue => ("print", None),
             ActionKind::PrintMap(map) => ("print", Some(name(map))),
+            ActionKind::PrintPercentiles(map, _) => ("print", Some(format!("{}, percentiles", name(map)))),
             ActionKind::PrintEntry(map) => ("print", Some(format!("{}[…]", name(map)))),
             ActionKind::Clear(map) => ("clear", Some(name(map))),
             ActionKind::Zero(map) => ("zero", Some(name(map))),

@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::format;
 use crate::hir::{self, Action, ActionId, ActionKind, Conversion, ExprKind, StmtKind, Width};
 use crate::source::Span;
-use crate::ty::Ty;
+use crate::ty::{Agg, Ty};
 
 /// What `time` prints when the script does not say.
 const DEFAULT_TIME: &str = "%H:%M:%S\n";
@@ -21,7 +21,17 @@ impl<'a> Body<'_, 'a> {
     /// A builtin that user space carries out.
     pub(super) fn action(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
         let action = match builtin {
-            Builtin::Printf => self.printf(args),
+            Builtin::Printf => self.formatted(args, ActionKind::Printf),
+            Builtin::Errorf => self.formatted(args, ActionKind::Errorf),
+            Builtin::Warnf => self.formatted(args, ActionKind::Warnf),
+            Builtin::Cat => self.formatted(args, ActionKind::Cat),
+            Builtin::System => {
+                let allowed = self.cx.options.allow.system;
+                match self.allowed(allowed, builtin, "system", span) {
+                    true => self.formatted(args, ActionKind::System),
+                    false => None,
+                }
+            }
             Builtin::Print => self.print(args),
             Builtin::Clear => self.map_action(args[0], ActionKind::Clear),
             Builtin::Zero => self.map_action(args[0], ActionKind::Zero),
@@ -52,7 +62,12 @@ impl<'a> Body<'_, 'a> {
         hir::Stmt { kind: StmtKind::Action(id, args), span }
     }
 
-    fn printf(&mut self, args: &[&'a ast::Expr]) -> Option<(ActionKind, Vec<hir::Expr>)> {
+    /// A format and the values that it wants.
+    fn formatted(
+        &mut self,
+        args: &[&'a ast::Expr],
+        kind: fn(hir::Format) -> ActionKind,
+    ) -> Option<(ActionKind, Vec<hir::Expr>)> {
         let (first, rest) = args.split_first()?;
         let text = self.text(first, "the format");
         let values: Vec<_> = rest.iter().map(|arg| self.value(arg)).collect();
@@ -78,7 +93,7 @@ impl<'a> Body<'_, 'a> {
             checked.extend(values.next().map(|value| self.converted(conversion, value)));
         }
         let known = checked.iter().all(|it| it.ty != Ty::Error);
-        known.then_some((ActionKind::Printf(format), checked))
+        known.then_some((kind(format), checked))
     }
 
     /// A value for `*`.
@@ -150,6 +165,10 @@ impl<'a> Body<'_, 'a> {
                 return known.then(|| (ActionKind::PrintEntry(id), vec![key, value]));
             }
             let map = self.whole_map(name, first.span);
+            if let Some(ast::Expr { kind: ast::ExprKind::Str(_), .. }) = rest.first() {
+                return self.percentiles(name, map, rest);
+            }
+            self.no_further(rest.get(2..).unwrap_or_default(), "`print` of a map takes top and div")?;
             let limits: Vec<_> = rest.iter().map(|it| self.int64(it)).collect();
             let known = limits.iter().all(|it| it.ty != Ty::Error);
             return known.then_some((ActionKind::PrintMap(map), limits));
@@ -168,6 +187,40 @@ impl<'a> Body<'_, 'a> {
             return None;
         }
         Some((ActionKind::PrintValue, vec![value]))
+    }
+
+    /// `print(@map, "p50", …)`
+    fn percentiles(
+        &mut self,
+        name: &'a str,
+        map: hir::MapId,
+        parts: &[&'a ast::Expr],
+    ) -> Option<(ActionKind, Vec<hir::Expr>)> {
+        let element =
+            crate::sema::maps::Element { name, id: map, key: None, wrong: false, span: parts[0].span };
+        let histogram = match self.value_type(&element) {
+            // What it holds may be told by a later probe.
+            Ty::Error | Ty::Agg(Agg::Hist { .. } | Agg::Lhist { .. }) => true,
+            _ => false,
+        };
+        if !histogram {
+            let message = format!("`{name}` is no histogram, only these have percentiles");
+            self.cx.report(Diagnostic::error(parts[0].span, message).hint("see `hist` and `lhist`"));
+            return None;
+        }
+        let mut wanted = Vec::new();
+        for part in parts {
+            let text = self.text(part, "a percentile")?;
+            let Some(thousandths) = percentile(&text) else {
+                let message = format!("`{text}` is no percentile");
+                self.cx.report(
+                    Diagnostic::error(part.span, message).hint("for example \"p50\", \"p99.9\" or \"p100\""),
+                );
+                return None;
+            };
+            wanted.push(thousandths);
+        }
+        Some((ActionKind::PrintPercentiles(map, wanted), Vec::new()))
     }
 
     fn no_further(&mut self, rest: &[&'a ast::Expr], message: &str) -> Option<()> {
@@ -242,6 +295,18 @@ impl<'a> Body<'_, 'a> {
     }
 }
 
+/// `p99.9` in thousandths of a percent.
+fn percentile(text: &str) -> Option<u32> {
+    let (whole, part) = text.strip_prefix('p')?.split_once('.').unwrap_or((&text[1..], "0"));
+    let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) || part.len() > 3 {
+        return None;
+    }
+    let thousandths =
+        whole.parse::<u32>().ok()?.checked_mul(1000)? + format!("{part:0<3}").parse::<u32>().ok()?;
+    (1..=100_000).contains(&thousandths).then_some(thousandths)
+}
+
 /// How many arguments a conversion takes.
 fn arguments(conversion: &Conversion) -> usize {
     let from_arguments = |width| usize::from(width == Width::Argument);
@@ -254,5 +319,30 @@ fn is_bytes(ty: &Ty) -> bool {
         Ty::Buf(_) | Ty::Mac | Ty::Ipv4 | Ty::Ipv6 | Ty::Inet => true,
         Ty::Array(of, _) => matches!(**of, Ty::I8 | Ty::U8),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percentile;
+
+    #[test]
+    fn percentiles_have_up_to_three_decimals() {
+        let cases = [
+            ("p50", Some(50_000)),
+            ("p99.9", Some(99_900)),
+            ("p99.999", Some(99_999)),
+            ("p100", Some(100_000)),
+            ("p100.1", None),
+            ("p0", None),
+            ("p", None),
+            ("50", None),
+            ("p1.", None),
+            ("p+1", None),
+            ("p99.9999", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(percentile(text), expected, "{text}");
+        }
     }
 }

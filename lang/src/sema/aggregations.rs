@@ -7,12 +7,15 @@ use super::stmts::Body;
 use crate::ast;
 use crate::builtins::{Builtin, Kind};
 use crate::diagnostic::Diagnostic;
-use crate::hir::{self, StmtKind};
+use crate::hir::{self, StmtKind, Unstable};
 use crate::source::Span;
-use crate::ty::{Agg, Ty};
+use crate::ty::{Agg, Kept, Ty};
 
 /// Most steps of a linear histogram.
 const MOST_STEPS: i128 = 1000;
+
+/// Most intervals of a time series: the kernel lets each processor have 32 KiB of one value.
+const MOST_INTERVALS: i128 = 1300;
 
 /// Most sub-buckets of a power of two, as a power of two.
 const MOST_BITS: i128 = 5;
@@ -69,6 +72,7 @@ impl<'a> Body<'_, 'a> {
             Builtin::Stats => Agg::Stats { signed },
             Builtin::Hist => Agg::Hist { bits: self.hist_bits(args.get(1).copied())? },
             Builtin::Lhist => self.lhist(&args[1..], call)?,
+            Builtin::Tseries => self.tseries(&args[1..], signed, call)?,
             _ => unreachable!("only aggregations are called here"),
         };
         self.admit_value_type(&element, Known::ty(Ty::Agg(agg)), call, false)?;
@@ -107,6 +111,47 @@ impl<'a> Body<'_, 'a> {
         };
         self.cx.report(wrong);
         None
+    }
+
+    /// `tseries(n, interval, count[, kept])`, without the first argument.
+    fn tseries(&mut self, args: &[&'a ast::Expr], signed: bool, call: Span) -> Option<Agg> {
+        // It stays as it is here, so only who forbids it hears of it.
+        let setting = self.cx.config.unstable_tseries;
+        if setting == Unstable::Error && !self.cx.may_use("tseries", setting, call) {
+            return None;
+        }
+        let (interval, count) = (*args.first()?, *args.get(1)?);
+        let length = self.literal(interval, "the interval");
+        let intervals = self.literal(count, "the number of intervals");
+        let kept = match args.get(2) {
+            None => Some(Kept::Last),
+            Some(kept) => self.kept_of_interval(kept),
+        };
+        let (length, intervals, kept) = (length?, intervals?, kept?);
+        let wrong = if length < 1 {
+            Diagnostic::error(interval.span, "the interval must be at least 1 nanosecond")
+        } else if !(1..=MOST_INTERVALS).contains(&intervals) {
+            let message = format!("a time series keeps 1 to {MOST_INTERVALS} intervals, not {intervals}");
+            Diagnostic::error(count.span, message)
+        } else if let Ok(interval) = length.try_into() {
+            return Some(Agg::Tseries { interval, count: intervals as u32, kept, signed });
+        } else {
+            Diagnostic::error(interval.span, "the interval must fit in uint64")
+        };
+        self.cx.report(wrong);
+        None
+    }
+
+    fn kept_of_interval(&mut self, kept: &'a ast::Expr) -> Option<Kept> {
+        let name = self.text(kept, "what is kept of an interval")?;
+        let names = [("avg", Kept::Avg), ("max", Kept::Max), ("min", Kept::Min), ("sum", Kept::Sum)];
+        let found = names.into_iter().find(|it| it.0 == name).map(|it| it.1);
+        if found.is_none() {
+            let hint = "there are \"avg\", \"max\", \"min\", \"sum\"; without any the last value is kept";
+            let message = format!("a time series does not keep `{name}`");
+            self.cx.report(Diagnostic::error(kept.span, message).hint(hint));
+        }
+        found
     }
 
     /// An argument that must be known before the script runs.

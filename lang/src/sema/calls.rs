@@ -1,5 +1,13 @@
 //! Calls of builtins that give a value.
 
+mod acting;
+mod addresses;
+mod find;
+mod names;
+mod strings;
+mod symbols;
+mod task;
+
 use super::literals::{self, int_value};
 use super::stmts::Body;
 use super::{comptime, infer, operators, places};
@@ -18,18 +26,24 @@ const CLOCKS: [(&str, Clock); 4] =
 fn arity(builtin: Builtin) -> (usize, usize) {
     use Builtin::*;
     match builtin {
-        Pid | Tid | Uid | Gid | Comm | Elapsed | Cpu | Curtask | Rand | Cgroup | Func | Probe | Probetype
-        | ArgN | Retval | Args | Ctx | Cpid | Config | Count | Pass | Drop => (0, 0),
-        Nsecs | Exit | Time => (0, 1),
+        Config | Uid | Gid | Username | Ncpus | Numaid | Jiffies | Usermode | Comm | Elapsed | Cpu
+        | Curtask | Rand | Cgroup | Func | Probe | Probetype | ArgN | Retval | Args | Ctx | Cpid
+        | DefaultStrLength | Count | Pass | Drop => (0, 0),
+        Pid | Tid | Nsecs | Exit | Time => (0, 1),
         Kstack | Ustack => (0, 2),
-        Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero => (1, 1),
-        KfuncExist | IsArray | IsInteger | IsLiteral | IsPtr | IsStr | IsUnsignedInteger | Typeinfo => (1, 1),
-        Str | Ntop | Hist | Delete | Join => (1, 2),
-        Strftime | HasKey | StaticAssert => (2, 2),
-        Print | Getopt => (1, 3),
-        ContainerOf => (3, 3),
+        Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero | Strlen
+        | Reg | Uaddr | Cgroupid | Signal | SignalThread | Override | Strcap | Bswap | Pton | Macaddr
+        | Strerror | SignalName | SyscallName | KfuncExist | IsArray | IsInteger | IsLiteral | IsPtr
+        | IsStr | IsUnsignedInteger | Typeinfo => (1, 1),
+        Str | Buf | CgroupPath | PercpuKaddr | Ntop | Hist | Delete | Join => (1, 2),
+        Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat
+        | StaticAssert => (2, 2),
+        Strncmp | Memcmp | WriteUser | Find | ContainerOf => (3, 3),
+        Getopt => (1, 3),
+        Debugf => (1, 4),
         Lhist => (4, 4),
-        Printf | Fail => (1, usize::MAX),
+        Tseries => (3, 4),
+        Print | Printf | Errorf | Warnf | Cat | System | Fail => (1, usize::MAX),
     }
 }
 
@@ -133,6 +147,32 @@ impl<'a> Body<'_, 'a> {
             Builtin::Config => self.settings(span),
             Builtin::Ntop => self.ntop(args, span),
             Builtin::Strftime => self.strftime(args, span),
+            Builtin::Pid | Builtin::Tid if !args.is_empty() => self.id_in_namespace(builtin, args[0], span),
+            Builtin::PercpuKaddr => self.percpu_kaddr(args, span),
+            Builtin::Uaddr => self.uaddr(args[0], span),
+            Builtin::Reg => self.register_named(args[0], span),
+            Builtin::Cgroupid => self.cgroupid(args[0], span),
+            Builtin::CgroupPath => self.cgroup_path(args, span),
+            Builtin::Signal | Builtin::SignalThread => self.signal(builtin, args[0], span),
+            Builtin::Override => self.override_result(args[0], span),
+            Builtin::WriteUser => self.write_user(args, span),
+            Builtin::Debugf => self.debugf(args, span),
+            Builtin::Strlen => self.strlen(args[0], span),
+            Builtin::Strcap => self.strcap(args[0], span),
+            Builtin::Strncmp => self.strncmp(args, span),
+            Builtin::Strstr | Builtin::Strcontains => self.text_in_text(builtin, args, span),
+            Builtin::StartsWith | Builtin::EndsWith | Builtin::Strmatch => {
+                self.text_like(builtin, args, span)
+            }
+            Builtin::StrConcat => self.str_concat(args, span),
+            Builtin::Buf => self.buf(args, span),
+            Builtin::Memcmp => self.memcmp(args, span),
+            Builtin::Bswap => self.bswap(args[0], span),
+            Builtin::Pton => self.pton(args[0], span),
+            Builtin::Macaddr => self.macaddr(args[0], span),
+            Builtin::Strerror | Builtin::SignalName | Builtin::SyscallName => {
+                self.name_of_number(builtin, args[0], span)
+            }
             Builtin::Kptr => self.in_space(builtin, Space::Kernel, args[0], span),
             Builtin::Uptr => self.in_space(builtin, Space::User, args[0], span),
             _ => self.plain(builtin, span),
@@ -226,37 +266,6 @@ impl<'a> Body<'_, 'a> {
         hir::Expr { kind: ExprKind::Builtin(builtin, vec![address]), ty, span }
     }
 
-    fn kaddr(&mut self, name: &'a ast::Expr, span: Span) -> hir::Expr {
-        let Some(name) = self.text(name, "the symbol") else { return self.unknown(span) };
-        match self.cx.host.kernel_symbol(&name) {
-            Some(address) => hir::Expr { kind: ExprKind::Const(address as i64), ty: Ty::U64, span },
-            None => self.fail(Diagnostic::error(span, format!("the kernel has no symbol `{name}`"))),
-        }
-    }
-
-    /// `ntop([af, ]address)`
-    fn ntop(&mut self, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
-        let (family, address) = match args {
-            [family, address] => (Some(self.int64(family)), self.value(address)),
-            _ => (None, self.value(args[0])),
-        };
-        let address = match &address.ty {
-            Ty::Error => return self.unknown(span),
-            Ty::Ipv4 | Ty::Ipv6 | Ty::Inet if family.is_none() => return hir::Expr { span, ..address },
-            Ty::Int(_) => infer::coerce(address, &Ty::U32),
-            Ty::Array(of, n) => match crate::layout::size_of(of, &self.cx.types) * n {
-                4 | 16 => address,
-                size => {
-                    let message = format!("an address has 4 or 16 bytes, this array has {size}");
-                    return self.fail(Diagnostic::error(address.span, message));
-                }
-            },
-            _ => return self.not_a(&address, "an address: an integer or an array"),
-        };
-        let args = family.into_iter().chain([address]).collect();
-        hir::Expr { kind: ExprKind::Builtin(Builtin::Ntop, args), ty: Ty::Inet, span }
-    }
-
     /// `strftime(format, nsecs)`
     fn strftime(&mut self, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
         let format = self.text(args[0], "the format");
@@ -312,6 +321,9 @@ impl<'a> Body<'_, 'a> {
 
     /// `delete(@m, k)`, `delete(@m[k])`, `has_key(@m, k)`, `len(@m)`, `len(stack)`
     fn map_builtin(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
+        if builtin == Builtin::Find {
+            return self.find(args, span);
+        }
         let ast::ExprKind::Map { name, key } = &args[0].kind else {
             let value = self.value(args[0]);
             return match builtin {

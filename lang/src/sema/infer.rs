@@ -231,6 +231,12 @@ fn join_aggregations(a: &Agg, b: &Agg) -> Option<Agg> {
         (Agg::Max { signed: a }, Agg::Max { signed: b }) => Agg::Max { signed: a | b },
         (Agg::Avg { signed: a }, Agg::Avg { signed: b }) => Agg::Avg { signed: a | b },
         (Agg::Stats { signed: a }, Agg::Stats { signed: b }) => Agg::Stats { signed: a | b },
+        (
+            Agg::Tseries { interval, count, kept, signed: a },
+            Agg::Tseries { interval: interval_b, count: count_b, kept: kept_b, signed: b },
+        ) if (interval, count, kept) == (interval_b, count_b, kept_b) => {
+            Agg::Tseries { interval: *interval, count: *count, kept: *kept, signed: a | b }
+        }
         (a, b) if a == b => a.clone(),
         _ => return None,
     })

@@ -463,6 +463,7 @@ pub(super) fn agg_name(agg: &Agg) -> &'static str {
         Agg::Stats { .. } => "stats",
         Agg::Hist { .. } => "hist",
         Agg::Lhist { .. } => "lhist",
+        Agg::Tseries { .. } => "tseries",
     }
 }
 
@@ -473,6 +474,6 @@ fn agg_value(agg: &Agg) -> Option<Ty> {
         Agg::Sum { signed } | Agg::Min { signed } | Agg::Max { signed } | Agg::Avg { signed } => {
             Some(if *signed { Ty::I64 } else { Ty::U64 })
         }
-        Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } => None,
+        Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries { .. } => None,
     }
 }

@@ -275,12 +275,13 @@ impl<'a> Body<'_, 'a> {
         Some((infer::coerce(left, &ty), infer::coerce(right, &ty)))
     }
 
-    /// Two strings, tuples, addresses or stacks in one type.
+    /// Two strings, buffers, arrays, tuples, addresses or stacks in one type.
     fn one_memory_type(&mut self, left: hir::Expr, right: hir::Expr) -> Pair {
-        use Ty::{Array, Bool, Inet, Int, Ipv6, Mac, Network, Record, Stack, Str, Tuple, Usym};
+        use Ty::{Array, Bool, Buf, Inet, Int, Ipv6, Mac, Network, Record, Stack, Str, Tuple, Usym};
         let comparable = |ty: &Ty| match ty {
             Array(of, _) => matches!(**of, Int(_) | Bool),
-            ty => matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Network | Usym | Stack(_)),
+            Str(_) | Buf(_) | Tuple(_) | Record(_) | Stack(_) => true,
+            ty => matches!(ty, Ipv6 | Mac | Inet | Network | Usym),
         };
         let joined = infer::join(&Known::of(&left), &Known::of(&right), &self.cx.types);
         let ty = joined.map(|it| it.ty).filter(comparable)?;

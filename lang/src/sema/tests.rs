@@ -164,6 +164,14 @@ impl Host for Fixture {
         Some((Ty::Enum(id), 128))
     }
 
+    fn cgroup_id(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn program_symbol(&self, _: &str, _: &str) -> Option<(u64, u64)> {
+        None
+    }
+
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
         (name == "jiffies").then_some(0xffff_0000)
     }
@@ -435,7 +443,7 @@ fn blocks_scope_variables() {
 
 #[test]
 fn packets() {
-    let options = Options { allow: Allow { verdict: true }, ..Options::default() };
+    let options = Options { allow: Allow { verdict: true, ..Allow::default() }, ..Options::default() };
     check_with(
         &options,
         "xdp:veth0 /icmp/ { @drop[ip.saddr] = count(); drop; }
@@ -517,7 +525,7 @@ fn what_is_wrong_is_said_where_it_is() {
         ("BEGIN { let $x : uint8 = 256; }", "256: the literal does not fit in `uint8` (0 to 255)"),
         ("BEGIN { print(pidd); }", "pidd: unknown name `pidd`\n  did you mean `pid`?"),
         ("BEGIN { prinft(1); }", "prinft: unknown function `prinft`\n  did you mean `printf`?"),
-        ("BEGIN { print(strlen(comm)); }", "strlen: `strlen` is not supported yet"),
+        ("BEGIN { print(skboutput(comm)); }", "skboutput: `skboutput` is not supported yet"),
         ("BEGIN { printf(\"%d %s\\n\", pid); }", "\"%d %s\\n\": the format wants 2 arguments, 1 is given"),
         ("BEGIN { printf(\"%d\\n\", comm); }", "comm: `%d` does not print `string[16]`\n  use `%s`"),
         ("BEGIN { print(7 / 0); }", "7 / 0: division by zero"),
@@ -725,6 +733,14 @@ impl Host for Blind {
     }
 
     fn enumerator(&self, _: &str, _: &mut TypeTable) -> Option<(Ty, i64)> {
+        None
+    }
+
+    fn cgroup_id(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn program_symbol(&self, _: &str, _: &str) -> Option<(u64, u64)> {
         None
     }
 

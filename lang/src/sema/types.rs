@@ -59,6 +59,7 @@ const OTHERS: &[(&str, Ty)] = &[
     ("macaddr_t", Ty::Mac),
     ("ksym_t", Ty::Ksym),
     ("usym_t", Ty::Usym),
+    ("username_t", Ty::Username),
 ];
 
 /// Most bytes of a value that is kept or printed as a whole.

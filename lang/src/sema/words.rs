@@ -19,52 +19,8 @@ use std::rc::Rc;
 const MOST_ARGS: u32 = 20;
 
 /// Words of bpftrace that are to come.
-const LATER: &[&str] = &[
-    "assert",
-    "assert_str",
-    "buf",
-    "bswap",
-    "cat",
-    "cgroup_path",
-    "cgroupid",
-    "debugf",
-    "default_str_length",
-    "dw_ustack",
-    "errorf",
-    "find",
-    "jiffies",
-    "kfunc_allowed",
-    "macaddr",
-    "memcmp",
-    "ncpus",
-    "numaid",
-    "override",
-    "path",
-    "percpu_kaddr",
-    "pton",
-    "reg",
-    "signal",
-    "signal_name",
-    "signal_thread",
-    "skboutput",
-    "socket_cookie",
-    "str_concat",
-    "strcap",
-    "strcontains",
-    "strerror",
-    "strlen",
-    "strncmp",
-    "strstr",
-    "syscall_name",
-    "system",
-    "tseries",
-    "uaddr",
-    "unwatch",
-    "usermode",
-    "username",
-    "warnf",
-    "write_user",
-];
+const LATER: &[&str] =
+    &["assert", "assert_str", "dw_ustack", "kfunc_allowed", "path", "skboutput", "socket_cookie", "unwatch"];
 
 impl<'a> Body<'_, 'a> {
     /// A bare word.
@@ -353,6 +309,7 @@ impl<'a> Body<'_, 'a> {
             Builtin::Retval => return self.retval(span),
             Builtin::Args => return self.args(span),
             Builtin::ArgN => return self.unknown_word("name", "argN", span),
+            Builtin::DefaultStrLength => return self.default_str_length(span),
             Builtin::Probe => return literals::str(self.probe.points[0].name().as_bytes(), span),
             Builtin::Probetype => {
                 let name = match self.probe.kind {
@@ -361,22 +318,35 @@ impl<'a> Body<'_, 'a> {
                 };
                 return literals::str(name.as_bytes(), span);
             }
+            Builtin::Username => Ty::Username,
+            // Without registers nothing but the kernel was interrupted.
+            Builtin::Usermode if !self.has_registers() => return literals::int(0, span),
+            Builtin::Usermode => Ty::U8,
             _ => Ty::U64,
         };
         hir::Expr { kind: ExprKind::Builtin(builtin, Vec::new()), ty, span }
     }
 
+    /// Whether the context is the registers of what the probe interrupted.
+    fn has_registers(&self) -> bool {
+        matches!(self.probe.kind.context(), Receives::Registers | Receives::PerfEvent)
+    }
+
     /// Why a builtin cannot be read in this probe.
     pub(super) fn unavailable(&self, builtin: Builtin, span: Span) -> Option<Diagnostic> {
-        use Builtin::{Cgroup, Comm, Curtask, Func, Gid, Kstack, Pid, Tid, Uid, Ustack};
+        use Builtin::{Cgroup, Comm, Curtask, Func, Gid, Kstack, Pid, Reg, Tid, Uid, Username, Ustack};
         let kind = self.probe.kind;
         let name = builtin.name();
         match builtin {
-            Pid | Tid | Uid | Gid | Comm | Cgroup | Curtask | Kstack | Ustack
+            Pid | Tid | Uid | Gid | Username | Comm | Cgroup | Curtask | Kstack | Ustack
                 if kind.context() == Receives::Xdp =>
             {
                 let message = format!("`{name}` is not available in an `{}` probe", kind.name());
                 Some(Diagnostic::error(span, message).hint("a packet arrives before any process is known"))
+            }
+            Reg if !self.has_registers() => {
+                let message = format!("`{name}` is not available in a `{}` probe", kind.name());
+                Some(Diagnostic::error(span, message).hint("kprobes, uprobes and timers have registers"))
             }
             Func if !matches!(kind.context(), Receives::Registers)
                 && !matches!(kind, ProbeKind::Fentry | ProbeKind::Fexit) =>

@@ -99,7 +99,7 @@ fn aggregation(bytes: &[u8], from: &Agg, to: &Agg) -> Vec<u8> {
 /// Whether one aggregation can go on from the other's words.
 fn continues(a: &Agg, b: &Agg) -> bool {
     match (a, b) {
-        (Agg::Hist { .. } | Agg::Lhist { .. }, _) => a == b,
+        (Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries { .. }, _) => a == b,
         _ => discriminant(a) == discriminant(b),
     }
 }

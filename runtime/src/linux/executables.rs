@@ -37,6 +37,16 @@ pub fn functions(path: &Path) -> io::Result<BTreeSet<String>> {
     Ok(defined.filter_map(|it| it.name().ok().filter(|it| !it.is_empty()).map(str::to_owned)).collect())
 }
 
+/// Address and size of a symbol that an ELF file defines.
+pub fn symbol(path: &Path, name: &str) -> io::Result<Option<(u64, u64)>> {
+    let cache = ReadCache::new(File::open(path)?);
+    let file = object::File::parse(&cache)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    let mut symbols = file.symbols().chain(file.dynamic_symbols());
+    let found = symbols.find(|it| it.is_definition() && it.address() != 0 && it.name() == Ok(name));
+    Ok(found.map(|it| (it.address(), it.size())))
+}
+
 /// The offset in the file of an address that the file is linked for.
 pub fn to_file_offset<'a>(file: &object::File<'a, &'a ReadCache<File>>, address: u64) -> Option<u64> {
     file.segments().find_map(|segment| {

@@ -15,6 +15,7 @@ use super::functions::{self, Functions};
 use super::import;
 use super::kallsyms::Kallsyms;
 use super::tracefs::Tracefs;
+use super::{executables, owners};
 use crate::backend::{Error, Result};
 use lang::attach::Point;
 use lang::host::{FunctionTy, Host, Imported, Matches, TypeKind};
@@ -201,6 +202,15 @@ impl Host for LinuxHost {
     fn enumerator(&self, name: &str, types: &mut TypeTable) -> Option<(Ty, i64)> {
         let (btf, id, value) = self.types()?.enumerator(name)?;
         Some((self.decode(&(btf, id), types), value))
+    }
+
+    fn cgroup_id(&self, path: &str) -> Option<u64> {
+        owners::cgroup_id(path)
+    }
+
+    fn program_symbol(&self, path: &str, name: &str) -> Option<(u64, u64)> {
+        let file = executables::find(path).into_iter().next()?;
+        executables::symbol(&file, name).ok()?
     }
 
     fn kernel_symbol(&self, name: &str) -> Option<u64> {

@@ -120,7 +120,12 @@ fn create_maps(
 
 fn set_constants(data: &mut [u8], manifest: &Manifest, constants: Constants) -> Result<()> {
     let globals = &manifest.globals;
-    for (offset, value) in [(globals.cpid, constants.cpid), (globals.start, constants.start)] {
+    let values = [
+        (globals.cpid, constants.cpid),
+        (globals.start, constants.start),
+        (globals.ncpus, kernel::possible_cpus()?.into()),
+    ];
+    for (offset, value) in values {
         let Some(offset) = offset else { continue };
         let slot = data.get_mut(offset as usize..).and_then(|it| it.first_chunk_mut::<8>());
         *slot.ok_or_else(|| Error::new("the object's constants are not inside .rodata"))? =
@@ -180,11 +185,19 @@ fn ring_size(manifest: &Manifest) -> u32 {
 fn carries_text(action: &ActionKind) -> bool {
     match action {
         ActionKind::Printf(_)
+        | ActionKind::Errorf(_)
+        | ActionKind::Warnf(_)
+        | ActionKind::Cat(_)
+        | ActionKind::System(_)
         | ActionKind::PrintValue
         | ActionKind::PrintEntry(_)
         | ActionKind::Time(_)
         | ActionKind::Join(_) => true,
-        ActionKind::PrintMap(_) | ActionKind::Clear(_) | ActionKind::Zero(_) | ActionKind::Exit => false,
+        ActionKind::PrintMap(_)
+        | ActionKind::PrintPercentiles(..)
+        | ActionKind::Clear(_)
+        | ActionKind::Zero(_)
+        | ActionKind::Exit => false,
     }
 }
 

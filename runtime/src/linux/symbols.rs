@@ -6,6 +6,7 @@
 //! A process is known by its memory map, which is kept: so addresses of a process that has ended
 //! meanwhile still have names, if it was met or [`Symbols::remember`]ed before.
 
+use super::owners::Owners;
 use crate::symbols::{Symbol, Symbols};
 use blazesym::MaybeDefault;
 use blazesym::helper::read_elf_build_id;
@@ -23,6 +24,7 @@ pub struct LinuxSymbols {
     symbolizer: Option<Symbolizer>,
     processes: HashMap<u32, Vec<Area>>,
     known: HashMap<(u32, u64), Option<Symbol>>,
+    owners: Owners,
 }
 
 /// What the script wants of symbols.
@@ -102,6 +104,14 @@ impl LinuxSymbols {
 }
 
 impl Symbols for LinuxSymbols {
+    fn user_name(&mut self, uid: u64) -> Option<String> {
+        self.owners.user_name(uid)
+    }
+
+    fn cgroup_paths(&mut self, id: u64) -> Vec<(String, String)> {
+        self.owners.cgroup_paths(id)
+    }
+
     fn kernel(&mut self, address: u64) -> Option<Symbol> {
         if let Some(known) = self.known.get(&(KERNEL, address)) {
             return known.clone();

@@ -32,7 +32,8 @@ fn weight(value: &Value) -> i128 {
         | Value::Stack(_)
         | Value::Tuple(_)
         | Value::Record(_)
-        | Value::Array(_) => 0,
+        | Value::Array(_)
+        | Value::Series(_) => 0,
     }
 }
 

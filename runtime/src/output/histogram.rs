@@ -21,6 +21,18 @@ pub fn text(out: &mut Vec<u8>, histogram: &Histogram) {
     }
 }
 
+/// The bucket that holds the value which so many thousandths of a percent of all values do not exceed;
+/// empty without values.
+pub fn percentile(histogram: &Histogram, thousandths: u32) -> String {
+    let rank = (histogram.total() * u128::from(thousandths)).div_ceil(100_000);
+    let mut below = 0;
+    let holds = histogram.buckets.iter().find(|bucket| {
+        below += u128::from(bucket.count);
+        below >= rank
+    });
+    holds.map_or(String::new(), |bucket| label(bucket, histogram.scale))
+}
+
 /// `[2, 4)`, `[5]`, `(..., 0)`, `[10, ...)`
 fn label(bucket: &Bucket, scale: Scale) -> String {
     let bound = |n: i64| number(n.into(), scale);

@@ -2,7 +2,7 @@
 //!
 //! Bytes that are not UTF-8 become U+FFFD, integers that a double cannot hold become strings.
 
-use super::{put, text};
+use super::{put, series, text};
 use crate::value::{Bucket, Value};
 
 /// `{"type": "KIND", "data": DATA}` and the end of the line.
@@ -16,6 +16,7 @@ pub fn line(out: &mut Vec<u8>, kind: &str, data: impl FnOnce(&mut Vec<u8>)) {
 pub fn map(out: &mut Vec<u8>, name: &str, entries: &[(Option<Value>, Value)], trailer: &str) {
     let kind = match entries.first() {
         Some((_, Value::Hist(_))) => "hist",
+        Some((_, Value::Series(_))) => "tseries",
         Some((_, Value::Avg(_) | Value::Stats { .. })) => "stats",
         _ => "map",
     };
@@ -84,6 +85,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, trailer: &str) {
             put(out, "}");
         }
         Value::Hist(histogram) => list(out, &histogram.buckets, bucket),
+        Value::Series(series) => series::json(out, series),
     }
 }
 
@@ -160,7 +162,7 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// A number when it survives a reader that keeps numbers as doubles, else a string.
-fn number(out: &mut Vec<u8>, n: i128) {
+pub(super) fn number(out: &mut Vec<u8>, n: i128) {
     if n as f64 as i128 == n { put(out, n) } else { put(out, format_args!("\"{n}\"")) }
 }
 

@@ -1,6 +1,6 @@
 //! bpftrace's text form of values and maps.
 
-use super::{histogram, put};
+use super::{histogram, put, series};
 use crate::value::Value;
 
 /// Appends a value. `trailer` goes behind strings that were cut.
@@ -47,6 +47,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, trailer: &str) {
             put(out, format_args!("{{ .count = {count}, .average = {average}, .total = {total} }}"));
         }
         Value::Hist(histogram) => histogram::text(out, histogram),
+        Value::Series(series) => series::text(out, series),
     }
 }
 
@@ -62,7 +63,7 @@ pub fn map(out: &mut Vec<u8>, name: &str, entries: &[(Option<Value>, Value)], tr
             }
             out.push(b']');
         }
-        put(out, if matches!(value, Value::Hist(_)) { ":\n" } else { ": " });
+        put(out, if matches!(value, Value::Hist(_) | Value::Series(_)) { ":\n" } else { ": " });
         self::value(out, value, trailer);
         out.push(b'\n');
     }

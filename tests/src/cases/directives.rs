@@ -19,8 +19,8 @@ pub struct Directives {
     pub environment: Vec<(String, String)>,
     /// Output format.
     pub format: Format,
-    /// `--allow verdict`
-    pub allow_verdict: bool,
+    /// `--allow NAME`, several lines or with commas.
+    pub allow: Vec<String>,
     /// `-k`
     pub warnings: bool,
     /// The kernel of a case that shows code.
@@ -62,7 +62,7 @@ impl Directives {
             named: Vec::new(),
             environment: Vec::new(),
             format: Format::Text,
-            allow_verdict: false,
+            allow: Vec::new(),
             warnings: false,
             kernel: None,
         };
@@ -83,7 +83,7 @@ impl Directives {
                     all.environment.push((name.clone(), value.trim_matches('"').to_owned()));
                 }
                 ("format", [format]) if format == "json" => all.format = Format::Json,
-                ("allow", [what]) if what == "verdict" => all.allow_verdict = true,
+                ("allow", [names]) => all.allow.extend(names.split(',').map(str::to_owned)),
                 ("warnings", []) => all.warnings = true,
                 ("kernel", [version]) => all.kernel = Some(kernel(version).ok_or(line)?),
                 _ => return Err(line.to_owned()),

@@ -1,7 +1,7 @@
 //! The kernel's helper functions, as the machine carries them out.
 
-use super::World;
 use super::maps::{EAGAIN, EINVAL, ENOENT};
+use super::{Task, World};
 use codegen::helpers::Helper;
 
 const EFAULT: i64 = -14;
@@ -59,9 +59,21 @@ fn dispatch(helper: Helper, [a, b, c, d, _]: [u64; 5], world: &mut World) -> Res
             let index = world.map_index(a)?;
             if world.maps[index].push_record(record) { 0 } else { EAGAIN }
         }
-        Helper::TracePrintk
-        | Helper::GetStackid
-        | Helper::SendSignal
+        Helper::GetNumaNodeId => 0,
+        // A thousand ticks a second.
+        Helper::Jiffies64 => (world.now / 1_000_000) as i64,
+        Helper::SendSignal => act(world, |task| format!("signal {a} to process {}", task.pid)),
+        Helper::SendSignalThread => act(world, |task| format!("signal {a} to thread {}", task.tid)),
+        Helper::OverrideReturn => act(world, |_| format!("the function returns {}", b as i64)),
+        Helper::ProbeWriteUser => {
+            let bytes = world.memory.read(b, c as usize)?.to_vec();
+            act(world, |task| format!("{bytes:?} written to process {} at {a:#x}", task.pid))
+        }
+        Helper::TracePrintk => {
+            let format = String::from_utf8_lossy(world.memory.read(a, b as usize)?).into_owned();
+            act(world, |_| format!("trace_pipe: {:?} of {c}", format.trim_end_matches('\0')))
+        }
+        Helper::GetStackid
         | Helper::RingbufReserve
         | Helper::RingbufSubmit
         | Helper::RingbufDiscard
@@ -69,6 +81,12 @@ fn dispatch(helper: Helper, [a, b, c, d, _]: [u64; 5], world: &mut World) -> Res
         | Helper::Loop => return Err(format!("the machine does not know {}", helper.name())),
     };
     Ok(result as u64)
+}
+
+/// Notes what a program did.
+fn act(world: &mut World, what: impl FnOnce(&Task) -> String) -> i64 {
+    world.acts.push(what(&world.task));
+    0
 }
 
 fn key(map: u64, key: u64, world: &World) -> Result<(usize, Vec<u8>), String> {

@@ -71,10 +71,15 @@ impl Rules<'_> {
         self.value(&Ty::Tuple(action.args.clone()))?;
         match action.kind {
             ActionKind::PrintMap(map)
+            | ActionKind::PrintPercentiles(map, _)
             | ActionKind::PrintEntry(map)
             | ActionKind::Clear(map)
             | ActionKind::Zero(map) => self.map_id(map),
             ActionKind::Printf(_)
+            | ActionKind::Errorf(_)
+            | ActionKind::Warnf(_)
+            | ActionKind::Cat(_)
+            | ActionKind::System(_)
             | ActionKind::PrintValue
             | ActionKind::Exit
             | ActionKind::Time(_)
@@ -141,6 +146,8 @@ impl Rules<'_> {
             | Ty::Inet
             | Ty::Mac
             | Ty::Network
+            | Ty::Username
+            | Ty::CgroupPath(_)
             | Ty::Timestamp(_) => layout::size_of(ty, self.types).into(),
         };
         self.length(size)?;
@@ -171,6 +178,8 @@ impl Rules<'_> {
 fn aggregation(agg: &Agg) -> Result<u64, String> {
     /// Steps of the longest `lhist`.
     const MOST_STEPS: i128 = 1000;
+    /// Intervals of the longest `tseries`.
+    const MOST_INTERVALS: u32 = 1300;
     match *agg {
         Agg::Hist { bits } if bits > 5 => return Err(format!("a histogram has {bits} bits")),
         Agg::Lhist { min, max, step } => {
@@ -178,6 +187,9 @@ fn aggregation(agg: &Agg) -> Result<u64, String> {
             if step < 1 || !(0..=MOST_STEPS * i128::from(step)).contains(&range) {
                 return Err("a histogram has bounds that do not fit together".to_owned());
             }
+        }
+        Agg::Tseries { interval, count, .. } if interval == 0 || !(1..=MOST_INTERVALS).contains(&count) => {
+            return Err(format!("a time series has {count} intervals of {interval} ns"));
         }
         _ => {}
     }

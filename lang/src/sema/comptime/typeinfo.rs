@@ -45,6 +45,8 @@ fn base_name(ty: &Ty) -> &'static str {
         Ty::Mac => "mac_address",
         Ty::Network => "network",
         Ty::Timestamp(_) => "timestamp",
+        Ty::Username => "username_t",
+        Ty::CgroupPath(_) => "cgroup_path_t",
         Ty::Agg(agg) => aggregation(agg),
     }
 }
@@ -90,5 +92,6 @@ fn aggregation(agg: &Agg) -> &'static str {
         Agg::Stats { signed: false } => "ustats_t",
         Agg::Hist { .. } => "hist_t",
         Agg::Lhist { .. } => "lhist_t",
+        Agg::Tseries { .. } => "tseries_t",
     }
 }

@@ -4,6 +4,7 @@ mod commandline;
 mod documents;
 mod errors;
 mod events;
+mod functions;
 mod imports;
 mod language;
 mod lifecycle;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
         losses::CASES,
         errors::CASES,
         events::CASES,
+        functions::CASES,
         network::CASES,
         objects::CASES,
         repl::CASES,
