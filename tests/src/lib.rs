@@ -1,5 +1,6 @@
 //! Test machinery: a user-space eBPF machine, a fixture kernel, and the runners of case files.
 
 pub mod cases;
+pub mod differential;
 pub mod fixture;
 pub mod machine;

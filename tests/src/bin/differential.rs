@@ -1,0 +1,70 @@
+//! The differential test on the running kernel, as root: `differential` or, in the user-space
+//! machine, `differential machine`.
+//!
+//! `DIFFERENTIAL_SEED` is the first seed (the day, by default), `DIFFERENTIAL_PROGRAMS` how many
+//! programs there are (20,000), `DIFFERENTIAL_FOLDER` where failing ones are saved
+//! (`target/differential`). `differential show` prints the programs instead.
+
+use codegen::Target;
+use codegen::target::KernelVersion;
+use kscope_tests::differential::{self, Bench};
+use kscope_tests::machine::Machine;
+use runtime::linux::{LinuxBackend, host_target};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+fn main() -> ExitCode {
+    let seed = number("DIFFERENTIAL_SEED").unwrap_or_else(day);
+    let programs = number("DIFFERENTIAL_PROGRAMS").unwrap_or(20_000);
+    let command = std::env::args().nth(1).unwrap_or_default();
+    if command == "show" {
+        for seed in seed..seed.saturating_add(programs) {
+            println!("{}", differential::generate::generate(seed, "").text());
+        }
+        return ExitCode::SUCCESS;
+    }
+    let bench = if command == "machine" { machine() } else { kernel() };
+    println!("DIFFERENTIAL_SEED={seed} DIFFERENTIAL_PROGRAMS={programs}");
+    let folder = std::env::var("DIFFERENTIAL_FOLDER").unwrap_or_else(|_| "target/differential".to_owned());
+    let start = Instant::now();
+    let report = differential::run(&bench, seed, programs);
+    match report.judge(Path::new(&folder)) {
+        Ok(said) => {
+            println!("ok: {said}, in {} s", start.elapsed().as_secs());
+            ExitCode::SUCCESS
+        }
+        Err(said) => {
+            println!("FAILED: {said}, in {} s", start.elapsed().as_secs());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn kernel() -> Bench {
+    Bench {
+        targets: differential::targets_here(host_target()),
+        backend: || Box::new(LinuxBackend::new()),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn machine() -> Bench {
+    Bench {
+        targets: [KernelVersion(5, 15), KernelVersion(6, 1), KernelVersion(6, 12)]
+            .map(Target::for_kernel)
+            .to_vec(),
+        backend: || Box::new(Machine::new(2)),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Days since 1970, far enough apart that no two days share a seed.
+fn day() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() / 86_400 * 1_000_000
+}

@@ -1,0 +1,192 @@
+//! The differential test: random programs, each evaluated directly on its typed tree and run as
+//! the compiler makes it. Whatever the maps hold in the end must be the same.
+//!
+//! Comes in: a seed, how many programs, and a [`Bench`] that runs objects: the user-space machine
+//! or the running kernel. Goes out: every program that differs, is refused or fails, cut down to
+//! what matters. The program of a seed is the same in every run: programs are run many at once, as
+//! probes of one script, and the script's settings follow from its first seed.
+
+pub mod evaluate;
+pub mod execute;
+pub mod generate;
+pub mod random;
+pub mod shrink;
+pub mod syntax;
+
+use codegen::target::KernelVersion;
+use execute::{Failure, Setting};
+use random::Random;
+use runtime::backend::Backend;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use syntax::Node;
+
+/// Programs in one script. A script's seeds begin at a multiple of this.
+pub const BATCH: u64 = 16;
+
+/// Failing programs after which a run gives up: they have one cause as often as not.
+const MOST_FAILURES: usize = 10;
+
+/// Where objects run.
+pub struct Bench {
+    /// The kernels that code is made for, by turns.
+    pub targets: Vec<codegen::Target>,
+    /// A fresh place to load an object into.
+    pub backend: fn() -> Box<dyn Backend>,
+    /// How many threads run scripts.
+    pub threads: usize,
+}
+
+/// What a run found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Programs that ran.
+    pub programs: u64,
+    /// Seeds whose programs the front end refused, which the generator should rarely make.
+    pub refused: u64,
+    /// What went wrong.
+    pub failures: Vec<Found>,
+}
+
+/// A program that failed.
+#[derive(Debug)]
+pub struct Found {
+    /// Its seed.
+    pub seed: u64,
+    /// What is wrong with it.
+    pub failure: Failure,
+    /// A whole script that shows it, cut down.
+    pub script: String,
+}
+
+/// A generated program.
+struct Program {
+    seed: u64,
+    tree: Node,
+}
+
+/// Runs the programs of the seeds from `first` on.
+pub fn run(bench: &Bench, first: u64, programs: u64) -> Report {
+    let (next, stop) = (AtomicU64::new(first), AtomicBool::new(false));
+    let report = Mutex::new(Report::default());
+    let end = first.saturating_add(programs);
+    // Panics are findings and are told as such.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    std::thread::scope(|scope| {
+        for _ in 0..bench.threads {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    // The first batch may begin in the middle of one.
+                    let step = |at: u64| (at < end).then(|| (at - at % BATCH).saturating_add(BATCH).min(end));
+                    let Ok(from) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step) else {
+                        break;
+                    };
+                    let until = (from - from % BATCH).saturating_add(BATCH).min(end);
+                    let found = run_batch(bench, from, until);
+                    let mut report = report.lock().expect("no thread panics while it reports");
+                    report.programs += found.programs;
+                    report.refused += found.refused;
+                    report.failures.extend(found.failures);
+                    if report.failures.len() >= MOST_FAILURES {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    std::panic::set_hook(hook);
+    report.into_inner().expect("no thread panics while it reports")
+}
+
+/// The kernels to make code for on a machine: its own, and older ones whose code it must take too.
+pub fn targets_here(own: codegen::Target) -> Vec<codegen::Target> {
+    let older = [KernelVersion(5, 15), KernelVersion(6, 1), KernelVersion(6, 6)];
+    let older = older.into_iter().filter(|it| *it < own.kernel).map(codegen::Target::for_kernel);
+    let older: Vec<_> = older.collect();
+    // Half of the scripts are for the machine's own.
+    older.iter().map(|_| own.clone()).chain([own.clone()]).chain(older.iter().cloned()).collect()
+}
+
+/// The settings of the script that a seed's program is part of.
+fn setting(bench: &Bench, seed: u64) -> Setting {
+    let mut random = Random::new(!(seed - seed % BATCH));
+    Setting {
+        target: random.pick(&bench.targets).clone(),
+        on_stack_limit: *random.pick(&[32, 32, 0, 8, 200]),
+        report_failures: random.chance(20),
+    }
+}
+
+fn run_batch(bench: &Bench, from: u64, until: u64) -> Report {
+    let setting = setting(bench, from);
+    let mut report = Report::default();
+    let mut programs = Vec::new();
+    for seed in from..until {
+        let tree = generate::generate(seed, &format!("p{}_", seed % BATCH));
+        match execute::front_end(&setting.script(&[&tree]), &setting) {
+            Ok(_) => programs.push(Program { seed, tree }),
+            Err(_) => report.refused += 1,
+        }
+    }
+    report.programs = programs.len() as u64;
+    let trees: Vec<&Node> = programs.iter().map(|it| &it.tree).collect();
+    let Err(failure) = execute::check(&setting.script(&trees), &setting, bench) else { return report };
+    for program in &programs {
+        if let Err(failure) = execute::check(&setting.script(&[&program.tree]), &setting, bench) {
+            let tree = shrink::shrink(&program.tree, &failure, &setting, bench);
+            let script = setting.script(&[&tree]);
+            let failure = execute::check(&script, &setting, bench).err().unwrap_or(failure);
+            report.failures.push(Found { seed: program.seed, failure, script: tidy(&script) });
+        }
+    }
+    if report.failures.is_empty() {
+        report.failures.push(Found { seed: from, failure, script: tidy(&setting.script(&trees)) });
+    }
+    report
+}
+
+/// The script as `kscope fmt` would write it.
+fn tidy(script: &str) -> String {
+    lang::fmt::format(script).unwrap_or_else(|_| script.to_owned())
+}
+
+impl Report {
+    /// Saves the failing programs in a folder and says where; an error when there are any, or when
+    /// too few programs are well-typed to mean anything.
+    pub fn judge(&self, folder: &Path) -> Result<String, String> {
+        let said = format!("{} programs ran, {} were refused by the front end", self.programs, self.refused);
+        if self.failures.is_empty() {
+            let enough = self.programs >= 9 * self.refused;
+            return if enough { Ok(said) } else { Err(format!("{said}: the generator has come to nothing")) };
+        }
+        let failures = self.failures.iter().map(|it| it.describe(folder));
+        Err(failures.chain([said]).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl Found {
+    fn describe(&self, folder: &Path) -> String {
+        let path = folder.join(format!("{}.bt", self.seed));
+        let header = format!(
+            "// DIFFERENTIAL_SEED={} DIFFERENTIAL_PROGRAMS=1\n// {}\n",
+            self.seed,
+            self.failure.detail.replace('\n', "\n// ")
+        );
+        let saved =
+            std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, header + &self.script));
+        let place = match saved {
+            Ok(()) => saved_hint(&path),
+            Err(error) => format!("it cannot be saved: {error}"),
+        };
+        format!("seed {}: {}\n{}{place}", self.seed, self.failure.detail, self.script)
+    }
+}
+
+fn saved_hint(path: &PathBuf) -> String {
+    format!(
+        "saved as {}; to keep it: copy it to tests/cases/run/, INSTA_UPDATE=always cargo test -p kscope-tests --test cases",
+        path.display()
+    )
+}
