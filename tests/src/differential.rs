@@ -13,14 +13,23 @@ pub mod random;
 pub mod shrink;
 pub mod syntax;
 
+use crate::machine::Machine;
+use codegen::Target;
 use codegen::target::KernelVersion;
 use execute::{Failure, Setting};
 use random::Random;
 use runtime::backend::Backend;
+use runtime::linux::{LinuxBackend, host_target};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use syntax::Node;
+
+/// From here on loops are made so that the verifier does not follow them round by round. Before, a
+/// few readings of aggregations, each a loop over all possible processors, are too much for it.
+const ROUNDS_NOT_FOLLOWED: KernelVersion = KernelVersion(6, 9);
 
 /// Programs in one script. A script's seeds begin at a multiple of this.
 pub const BATCH: u64 = 16;
@@ -28,12 +37,20 @@ pub const BATCH: u64 = 16;
 /// Failing programs after which a run gives up: they have one cause as often as not.
 const MOST_FAILURES: usize = 10;
 
+/// A batch that takes longer is told, so that it can be looked into.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// Lines of a failing script that are shown; all of it is saved.
+const MOST_LINES_SHOWN: usize = 60;
+
 /// Where objects run.
 pub struct Bench {
     /// The kernels that code is made for, by turns.
-    pub targets: Vec<codegen::Target>,
+    pub targets: Vec<Target>,
     /// A fresh place to load an object into.
     pub backend: fn() -> Box<dyn Backend>,
+    /// Whether a verifier looks at programs, which some are too long for.
+    pub verifies: bool,
     /// How many threads run scripts.
     pub threads: usize,
 }
@@ -43,8 +60,9 @@ pub struct Bench {
 pub struct Report {
     /// Programs that ran.
     pub programs: u64,
-    /// Seeds whose programs the front end refused, which the generator should rarely make.
-    pub refused: u64,
+    /// Programs that the compiler refused with a message, by that message: the generator should rarely
+    /// make them.
+    pub refused: BTreeMap<String, u64>,
     /// What went wrong.
     pub failures: Vec<Found>,
 }
@@ -84,10 +102,16 @@ pub fn run(bench: &Bench, first: u64, programs: u64) -> Report {
                         break;
                     };
                     let until = (from - from % BATCH).saturating_add(BATCH).min(end);
+                    let start = Instant::now();
                     let found = run_batch(bench, from, until);
+                    if start.elapsed() > SLOW {
+                        println!("seeds {from} to {until} took {} s", start.elapsed().as_secs());
+                    }
                     let mut report = report.lock().expect("no thread panics while it reports");
                     report.programs += found.programs;
-                    report.refused += found.refused;
+                    for (message, times) in found.refused {
+                        *report.refused.entry(message).or_default() += times;
+                    }
                     report.failures.extend(found.failures);
                     if report.failures.len() >= MOST_FAILURES {
                         stop.store(true, Ordering::Relaxed);
@@ -100,20 +124,47 @@ pub fn run(bench: &Bench, first: u64, programs: u64) -> Report {
     report.into_inner().expect("no thread panics while it reports")
 }
 
-/// The kernels to make code for on a machine: its own, and older ones whose code it must take too.
-pub fn targets_here(own: codegen::Target) -> Vec<codegen::Target> {
-    let older = [KernelVersion(5, 15), KernelVersion(6, 1), KernelVersion(6, 6)];
-    let older = older.into_iter().filter(|it| *it < own.kernel).map(codegen::Target::for_kernel);
-    let older: Vec<_> = older.collect();
-    // Half of the scripts are for the machine's own.
-    older.iter().map(|_| own.clone()).chain([own.clone()]).chain(older.iter().cloned()).collect()
+impl Bench {
+    /// The running kernel: half of the scripts are made for it, half for older ones, whose code it must
+    /// take too. Needs root.
+    pub fn kernel() -> Bench {
+        let own = host_target();
+        let older = [KernelVersion(6, 1), KernelVersion(6, 6)];
+        let older: Vec<Target> =
+            older.into_iter().filter(|it| *it < own.kernel).map(Target::for_kernel).collect();
+        let own = std::iter::repeat_n(own, older.len().max(1));
+        Bench {
+            targets: own.chain(older.iter().cloned()).collect(),
+            backend: || Box::new(LinuxBackend::new()),
+            verifies: true,
+            threads: threads(),
+        }
+    }
+
+    /// The user-space machine, with code for kernels that differ in instructions and helpers.
+    pub fn machine() -> Bench {
+        Bench {
+            targets: [KernelVersion(6, 1), KernelVersion(6, 6), KernelVersion(6, 12)]
+                .map(Target::for_kernel)
+                .to_vec(),
+            backend: || Box::new(Machine::new(2)),
+            verifies: false,
+            threads: threads(),
+        }
+    }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The settings of the script that a seed's program is part of.
 fn setting(bench: &Bench, seed: u64) -> Setting {
     let mut random = Random::new(!(seed - seed % BATCH));
+    let target = random.pick(&bench.targets).clone();
     Setting {
-        target: random.pick(&bench.targets).clone(),
+        reads_aggregations: !bench.verifies || target.kernel >= ROUNDS_NOT_FOLLOWED,
+        target,
         on_stack_limit: *random.pick(&[32, 32, 0, 8, 200]),
         report_failures: random.chance(20),
     }
@@ -124,10 +175,10 @@ fn run_batch(bench: &Bench, from: u64, until: u64) -> Report {
     let mut report = Report::default();
     let mut programs = Vec::new();
     for seed in from..until {
-        let tree = generate::generate(seed, &format!("p{}_", seed % BATCH));
-        match execute::front_end(&setting.script(&[&tree]), &setting) {
-            Ok(_) => programs.push(Program { seed, tree }),
-            Err(_) => report.refused += 1,
+        let tree = generate::generate(seed, &format!("p{}_", seed % BATCH), setting.reads_aggregations);
+        match execute::accept(&setting.script(&[&tree]), &setting) {
+            Ok(()) => programs.push(Program { seed, tree }),
+            Err(failure) => *report.refused.entry(failure.headline()).or_default() += 1,
         }
     }
     report.programs = programs.len() as u64;
@@ -142,9 +193,29 @@ fn run_batch(bench: &Bench, from: u64, until: u64) -> Report {
         }
     }
     if report.failures.is_empty() {
+        let (trees, failure) = fewest(trees, failure, &setting, bench);
         report.failures.push(Found { seed: from, failure, script: tidy(&setting.script(&trees)) });
     }
     report
+}
+
+/// The programs that are needed to fail together.
+fn fewest<'a>(
+    mut programs: Vec<&'a Node>,
+    mut failure: Failure,
+    setting: &Setting,
+    bench: &Bench,
+) -> (Vec<&'a Node>, Failure) {
+    let mut idx = 0;
+    while idx < programs.len() {
+        let mut fewer = programs.clone();
+        fewer.remove(idx);
+        match execute::check(&setting.script(&fewer), setting, bench) {
+            Err(again) if again.kind == failure.kind => (programs, failure) = (fewer, again),
+            _ => idx += 1,
+        }
+    }
+    (programs, failure)
 }
 
 /// The script as `kscope fmt` would write it.
@@ -156,9 +227,12 @@ impl Report {
     /// Saves the failing programs in a folder and says where; an error when there are any, or when
     /// too few programs are well-typed to mean anything.
     pub fn judge(&self, folder: &Path) -> Result<String, String> {
-        let said = format!("{} programs ran, {} were refused by the front end", self.programs, self.refused);
+        let refused: u64 = self.refused.values().sum();
+        let mut said = format!("{} programs ran, {refused} were refused", self.programs);
+        let messages = self.refused.iter().map(|(message, times)| format!("\n    {times} × {message}"));
+        said.extend(messages);
         if self.failures.is_empty() {
-            let enough = self.programs >= 9 * self.refused;
+            let enough = self.programs >= 9 * refused;
             return if enough { Ok(said) } else { Err(format!("{said}: the generator has come to nothing")) };
         }
         let failures = self.failures.iter().map(|it| it.describe(folder));
@@ -180,7 +254,8 @@ impl Found {
             Ok(()) => saved_hint(&path),
             Err(error) => format!("it cannot be saved: {error}"),
         };
-        format!("seed {}: {}\n{}{place}", self.seed, self.failure.detail, self.script)
+        let script: Vec<&str> = self.script.lines().take(MOST_LINES_SHOWN).collect();
+        format!("seed {}: {}\n{}\n{place}", self.seed, self.failure.detail, script.join("\n"))
     }
 }
 

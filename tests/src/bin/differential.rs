@@ -5,11 +5,7 @@
 //! programs there are (20,000), `DIFFERENTIAL_FOLDER` where failing ones are saved
 //! (`target/differential`). `differential show` prints the programs instead.
 
-use codegen::Target;
-use codegen::target::KernelVersion;
 use kscope_tests::differential::{self, Bench};
-use kscope_tests::machine::Machine;
-use runtime::linux::{LinuxBackend, host_target};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
@@ -20,11 +16,11 @@ fn main() -> ExitCode {
     let command = std::env::args().nth(1).unwrap_or_default();
     if command == "show" {
         for seed in seed..seed.saturating_add(programs) {
-            println!("{}", differential::generate::generate(seed, "").text());
+            println!("{}", differential::generate::generate(seed, "", true).text());
         }
         return ExitCode::SUCCESS;
     }
-    let bench = if command == "machine" { machine() } else { kernel() };
+    let bench = if command == "machine" { Bench::machine() } else { Bench::kernel() };
     println!("DIFFERENTIAL_SEED={seed} DIFFERENTIAL_PROGRAMS={programs}");
     let folder = std::env::var("DIFFERENTIAL_FOLDER").unwrap_or_else(|_| "target/differential".to_owned());
     let start = Instant::now();
@@ -38,24 +34,6 @@ fn main() -> ExitCode {
             println!("FAILED: {said}, in {} s", start.elapsed().as_secs());
             ExitCode::FAILURE
         }
-    }
-}
-
-fn kernel() -> Bench {
-    Bench {
-        targets: differential::targets_here(host_target()),
-        backend: || Box::new(LinuxBackend::new()),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-    }
-}
-
-fn machine() -> Bench {
-    Bench {
-        targets: [KernelVersion(5, 15), KernelVersion(6, 1), KernelVersion(6, 12)]
-            .map(Target::for_kernel)
-            .to_vec(),
-        backend: || Box::new(Machine::new(2)),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
     }
 }
 

@@ -18,6 +18,8 @@ use std::fmt::Write;
 pub struct Setting {
     /// The kernel that the code is made for.
     pub target: Target,
+    /// Whether programs read aggregations as numbers.
+    pub reads_aggregations: bool,
     /// `config`'s.
     pub on_stack_limit: u32,
     /// `-k`.
@@ -56,11 +58,22 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The message, without names and numbers.
+    pub fn headline(&self) -> String {
+        let line = self.detail.lines().next().unwrap_or_default();
+        let message = line.split("ERROR: ").last().unwrap_or(line);
+        let mut words: Vec<&str> = message.split('`').step_by(2).collect();
+        words.retain(|it| !it.trim().is_empty());
+        words.join("…").replace(|it: char| it.is_ascii_digit(), "0")
+    }
+}
+
 impl Setting {
     /// One script of several programs.
     pub fn script(&self, programs: &[&Node]) -> String {
         let mut script =
-            format!("config = {{ max_map_keys = 300; on_stack_limit = {}; }}\n", self.on_stack_limit);
+            format!("config = {{ max_map_keys = 60; on_stack_limit = {}; }}\n", self.on_stack_limit);
         programs.iter().for_each(|it| script += &it.text());
         script
     }
@@ -76,6 +89,15 @@ pub fn front_end(script: &str, setting: &Setting) -> Result<hir::Program, Failur
         false => lang::sema::analyze(&parsed.script, &sources, &options, &FixtureHost),
     };
     program.ok_or_else(|| Failure::new(Kind::Meaningless, rendered(&found, &sources)))
+}
+
+/// Whether the compiler takes a script. What it answers with a message is no failure.
+pub fn accept(script: &str, setting: &Setting) -> Result<(), Failure> {
+    let program = front_end(script, setting)?;
+    match std::panic::catch_unwind(|| codegen::compile(&program, &setting.target)) {
+        Ok(Err(found)) => Err(Failure::new(Kind::NotCompiled, rendered(&found, &program.sources))),
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
 }
 
 fn rendered(found: &[Diagnostic], sources: &Sources) -> String {

@@ -10,12 +10,21 @@ mod statements;
 use super::random::Random;
 use super::syntax::{Node, Sort};
 
-/// Makes the program of a seed. Its maps' names begin with `prefix`.
-pub fn generate(seed: u64, prefix: &str) -> Node {
+/// Makes the program of a seed. Its maps' names begin with `prefix`; with `reads` aggregations are
+/// also read as numbers.
+pub fn generate(seed: u64, prefix: &str, reads: bool) -> Node {
     let mut random = Random::new(seed);
     let budget = 20 + random.below(120);
-    let mut generator =
-        Generator { random, budget, maps: Vec::new(), variables: Vec::new(), loops: Vec::new(), names: 0 };
+    let mut generator = Generator {
+        random,
+        budget,
+        maps: Vec::new(),
+        variables: Vec::new(),
+        loops: Vec::new(),
+        keys: 0,
+        names: 0,
+        reads,
+    };
     generator.program(prefix)
 }
 
@@ -66,6 +75,10 @@ struct Generator {
     maps: Vec<Map>,
     variables: Vec<Variable>,
     loops: Vec<Loop>,
+    /// Whether aggregations are read as numbers.
+    reads: bool,
+    /// Keys of maps inside one another.
+    keys: usize,
     /// How many names were given.
     names: usize,
 }
@@ -91,20 +104,21 @@ impl Generator {
         self.maps =
             (0..n_maps).map(|idx| self.map(format!("@{prefix}{}", (b'a' + idx as u8) as char))).collect();
         let declarations = self.maps.iter().filter_map(|map| {
-            let text = format!("let {} = {}(1000);", map.name, map.declared?);
+            let text = format!("let {} = {}(60);", map.name, map.declared?);
             Some(Node::leaf(Sort::Statement, text))
         });
         let declarations = Node::body(declarations.collect());
         let n_statements = 3 + self.random.below(8);
-        let mut statements = Vec::new();
+        // A zero that only the front end does not know.
+        let mut statements = vec![Node::leaf(Sort::Statement, "$v0 = 0;")];
         for _ in 0..n_statements {
             let statement = self.statement(0);
             statements.push(statement);
         }
         // Each map gets a value somewhere, so that it has a type.
         for map in self.maps.clone() {
-            let at = if self.random.chance(50) { 0 } else { statements.len() };
-            if at == 0 {
+            let at = if self.random.chance(50) { 1 } else { statements.len() };
+            if at == 1 {
                 self.variables.clear();
             }
             let statement = self.fill(&map);
@@ -118,7 +132,7 @@ impl Generator {
         let key: Vec<Sort> = (0..n_keys).map(|_| self.sort(1)).collect();
         let holds = if self.random.chance(40) {
             let &(call, number) = self.random.pick(&AGGREGATIONS);
-            Holds::Aggregation { call, number }
+            Holds::Aggregation { call, number: number && self.reads }
         } else if self.random.chance(60) {
             Holds::Value(Sort::Int)
         } else {

@@ -4,22 +4,23 @@
 use super::Bench;
 use super::execute::{self, Failure, Setting};
 use super::syntax::{Node, Sort};
+use std::time::{Duration, Instant};
 
-/// Attempts after which a program is small enough.
-const MOST_ATTEMPTS: usize = 4_000;
+/// Time after which a program is small enough: a verifier that gives up only after a million
+/// instructions does so for every attempt.
+const MOST_TIME: Duration = Duration::from_secs(20);
 
 /// The smallest program found that fails as `failure` says.
 pub fn shrink(program: &Node, failure: &Failure, setting: &Setting, bench: &Bench) -> Node {
     let mut smallest = program.clone();
-    let mut attempts = 0;
+    let end = Instant::now() + MOST_TIME;
     loop {
         let before = smallest.size();
         let mut place = 0;
         while let Some(node) = at(&smallest, place) {
             let mut cut = false;
             for simpler in simpler(node) {
-                attempts += 1;
-                if attempts > MOST_ATTEMPTS {
+                if Instant::now() > end {
                     return smallest;
                 }
                 let candidate = replaced(&smallest, place, simpler);

@@ -176,14 +176,17 @@ impl Generator {
 
     /// The parts of a key. Small numbers meet again more often than large ones.
     pub fn key(&mut self, map: &Map) -> Vec<Node> {
+        self.keys += 1;
         let mut parts = Vec::new();
         for sort in &map.key {
             let part = match self.random.below(10) {
+                _ if self.keys > 2 => Node::simplest(sort).expect("expressions have a simplest one"),
                 0..=6 => self.literal(sort),
                 _ => self.expression(sort, 4),
             };
             parts.push(part);
         }
+        self.keys -= 1;
         parts
     }
 
@@ -210,7 +213,8 @@ impl Generator {
             }
             13 => {
                 let operand = self.expression(&Sort::Int, depth + 1);
-                Node::new(Sort::Int, "(-(#))", vec![operand])
+                let template = if is_constant(&operand) { "(~#)" } else { "(-(#))" };
+                Node::new(Sort::Int, template, vec![operand])
             }
             14 => {
                 let operand = self.expression(&Sort::Int, depth + 1);
@@ -234,16 +238,22 @@ impl Generator {
     }
 
     fn arithmetic(&mut self, depth: usize) -> Node {
-        let op = *self.random.pick(&["+", "+", "-", "-", "*", "/", "%", "<<", ">>", "&", "|", "^"]);
+        let mut op = *self.random.pick(&["+", "+", "-", "-", "*", "/", "%", "<<", ">>", "&", "|", "^"]);
         let left = self.expression(&Sort::Int, depth + 1);
-        let right = match op {
-            "<<" | ">>" if self.random.chance(70) => Node::leaf(Sort::Int, self.random.below(64).to_string()),
-            "/" | "%" if self.random.chance(50) => Node::leaf(
-                Sort::Int,
-                *self.random.pick(&["1", "2", "3", "7", "8", "255", "(-1)", "(-2)", "(-7)"]),
-            ),
-            _ => self.expression(&Sort::Int, depth + 1),
-        };
+        let mut right = self.expression(&Sort::Int, depth + 1);
+        let plain = self.random.chance(50) || is_constant(&right);
+        match op {
+            "<<" | ">>" if plain => right = Node::leaf(Sort::Int, self.random.below(64).to_string()),
+            "/" | "%" if plain => {
+                let divisors = ["1", "2", "3", "7", "8", "255", "(-1)", "(-2)", "(-7)"];
+                right = Node::leaf(Sort::Int, *self.random.pick(&divisors));
+            }
+            _ => {}
+        }
+        // Literals are added up by the front end, which refuses what does not fit 64 bits.
+        if is_constant(&left) && is_constant(&right) {
+            op = *self.random.pick(&["&", "|", "^"]);
+        }
         Node::new(Sort::Int, format!("(# {op} #)"), vec![left, right])
     }
 
@@ -275,7 +285,11 @@ impl Generator {
     /// A byte of a string in a variable.
     fn character(&mut self) -> Option<Node> {
         let text = self.variable(&Sort::Text)?;
-        Some(Node::new(Sort::Int, format!("#[{}]", self.random.below(2)), vec![text]))
+        if self.random.chance(50) {
+            return Some(Node::new(Sort::Int, "#[0]", vec![text]));
+        }
+        let index = self.expression(&Sort::Int, 4);
+        Some(Node::new(Sort::Int, "#[$v0 + (# & 7)]", vec![text, index]))
     }
 
     fn bool(&mut self, depth: usize) -> Node {
@@ -336,6 +350,11 @@ impl Generator {
         let map = self.some_map(|_| true)?;
         Some(self.entry_call("delete", &map))
     }
+}
+
+/// Whether the front end may know the value.
+fn is_constant(node: &Node) -> bool {
+    !node.text().contains(['$', '@'])
 }
 
 /// `[#, #]`, with a hole for each part of the key.

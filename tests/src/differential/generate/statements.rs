@@ -16,7 +16,7 @@ impl Generator {
         match self.random.below(20) {
             0..=2 => self.branch(depth),
             3 | 4 if self.loops.len() < DEEPEST_LOOPS => self.looped(depth),
-            5 if !self.loops.is_empty() => self.jump(depth),
+            5 if self.loops.last() == Some(&Loop::Rounds) => self.jump(depth),
             6 if self.random.chance(10) => {
                 let condition = self.expression(&Sort::Bool, 3);
                 Node::statement("if (#) { return; }", vec![condition])
@@ -122,8 +122,7 @@ impl Generator {
     }
 
     fn jump(&mut self, depth: usize) -> Node {
-        let copies = self.loops.last() == Some(&Loop::Copies);
-        let jump = if copies || self.random.chance(50) { "break" } else { "continue" };
+        let jump = if self.random.chance(50) { "break" } else { "continue" };
         let condition = self.expression(&Sort::Bool, depth + 1);
         Node::statement(format!("if (#) {{ {jump}; }}"), vec![condition])
     }
