@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use syntax::Node;
 
 /// From here on loops are made so that the verifier does not follow them round by round. Before, a
@@ -82,6 +82,13 @@ pub struct Found {
 struct Program {
     seed: u64,
     tree: Node,
+}
+
+/// The first seed: `DIFFERENTIAL_SEED`, else the day, far enough from the next that they share none.
+pub fn todays_seed() -> u64 {
+    let given = std::env::var("DIFFERENTIAL_SEED").ok().and_then(|it| it.parse().ok());
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    given.unwrap_or(since.as_secs() / 86_400 * 1_000_000)
 }
 
 /// Runs the programs of the seeds from `first` on.

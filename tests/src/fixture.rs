@@ -220,23 +220,13 @@ fn interface(name: &str, mode: XdpMode) -> Target {
     Target::Interface { name: name.to_owned(), mode }
 }
 
-/// `*` stands for any text.
-fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len()).any(|at| rest.is_char_boundary(at) && glob(tail, &rest[at..]))
-        }),
-    }
-}
-
 impl Host for FixtureHost {
     fn matches(&self, point: &Point) -> Matches {
         let wanted = point.name();
         let points = all(point)
             .into_iter()
             .map(|target| Point { kind: point.kind, target })
-            .filter(|it| glob(&wanted, &it.name()))
+            .filter(|it| lang::attach::glob(&wanted, &it.name()))
             .collect();
         Matches::Points(points)
     }

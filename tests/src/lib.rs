@@ -3,4 +3,5 @@
 pub mod cases;
 pub mod differential;
 pub mod fixture;
+pub mod fuzz;
 pub mod machine;

@@ -8,10 +8,10 @@
 use kscope_tests::differential::{self, Bench};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 fn main() -> ExitCode {
-    let seed = number("DIFFERENTIAL_SEED").unwrap_or_else(day);
+    let seed = differential::todays_seed();
     let programs = number("DIFFERENTIAL_PROGRAMS").unwrap_or(20_000);
     let command = std::env::args().nth(1).unwrap_or_default();
     if command == "show" {
@@ -39,10 +39,4 @@ fn main() -> ExitCode {
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
-}
-
-/// Days since 1970, far enough apart that no two days share a seed.
-fn day() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_secs() / 86_400 * 1_000_000
 }

@@ -1,6 +1,7 @@
 //! All cases, by subject.
 
 mod commandline;
+mod differential;
 mod documents;
 mod errors;
 mod language;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Case> {
         repl::CASES,
         documents::CASES,
         commandline::CASES,
+        differential::CASES,
         privileges::CASES,
     ]
     .into_iter()
