@@ -28,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime};
 use syntax::Node;
 
 /// From here on loops are made so that the verifier does not follow them round by round. Before, a
-/// few readings of aggregations, each a loop over all possible processors, are too much for it.
+/// few of them are too much for it: readings of aggregations go over all possible processors.
 const ROUNDS_NOT_FOLLOWED: KernelVersion = KernelVersion(6, 9);
 
 /// Programs in one script. A script's seeds begin at a multiple of this.
@@ -170,7 +170,7 @@ fn setting(bench: &Bench, seed: u64) -> Setting {
     let mut random = Random::new(!(seed - seed % BATCH));
     let target = random.pick(&bench.targets).clone();
     Setting {
-        reads_aggregations: !bench.verifies || target.kernel >= ROUNDS_NOT_FOLLOWED,
+        open_loops: !bench.verifies || target.kernel >= ROUNDS_NOT_FOLLOWED,
         target,
         on_stack_limit: *random.pick(&[32, 32, 0, 8, 200]),
         report_failures: random.chance(20),
@@ -182,7 +182,7 @@ fn run_batch(bench: &Bench, from: u64, until: u64) -> Report {
     let mut report = Report::default();
     let mut programs = Vec::new();
     for seed in from..until {
-        let tree = generate::generate(seed, &format!("p{}_", seed % BATCH), setting.reads_aggregations);
+        let tree = generate::generate(seed, &format!("p{}_", seed % BATCH), setting.open_loops);
         match execute::accept(&setting.script(&[&tree]), &setting) {
             Ok(()) => programs.push(Program { seed, tree }),
             Err(failure) => *report.refused.entry(failure.headline()).or_default() += 1,

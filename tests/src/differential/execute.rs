@@ -18,8 +18,8 @@ use std::fmt::Write;
 pub struct Setting {
     /// The kernel that the code is made for.
     pub target: Target,
-    /// Whether programs read aggregations as numbers.
-    pub reads_aggregations: bool,
+    /// Whether programs have loops whose rounds nobody knows before.
+    pub open_loops: bool,
     /// `config`'s.
     pub on_stack_limit: u32,
     /// `-k`.

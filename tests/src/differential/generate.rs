@@ -10,9 +10,10 @@ mod statements;
 use super::random::Random;
 use super::syntax::{Node, Sort};
 
-/// Makes the program of a seed. Its maps' names begin with `prefix`; with `reads` aggregations are
-/// also read as numbers.
-pub fn generate(seed: u64, prefix: &str, reads: bool) -> Node {
+/// Makes the program of a seed. Its maps' names begin with `prefix`. Only with `open_loops` there are
+/// loops whose rounds nobody knows before: `while`, and those behind `len` and aggregations that are
+/// read as numbers.
+pub fn generate(seed: u64, prefix: &str, open_loops: bool) -> Node {
     let mut random = Random::new(seed);
     let budget = 20 + random.below(120);
     let mut generator = Generator {
@@ -23,7 +24,7 @@ pub fn generate(seed: u64, prefix: &str, reads: bool) -> Node {
         loops: Vec::new(),
         keys: 0,
         names: 0,
-        reads,
+        open_loops,
     };
     generator.program(prefix)
 }
@@ -75,8 +76,8 @@ struct Generator {
     maps: Vec<Map>,
     variables: Vec<Variable>,
     loops: Vec<Loop>,
-    /// Whether aggregations are read as numbers.
-    reads: bool,
+    /// Whether there are loops whose rounds nobody knows before.
+    open_loops: bool,
     /// Keys of maps inside one another.
     keys: usize,
     /// How many names were given.
@@ -132,7 +133,7 @@ impl Generator {
         let key: Vec<Sort> = (0..n_keys).map(|_| self.sort(1)).collect();
         let holds = if self.random.chance(40) {
             let &(call, number) = self.random.pick(&AGGREGATIONS);
-            Holds::Aggregation { call, number: number && self.reads }
+            Holds::Aggregation { call, number: number && self.open_loops }
         } else if self.random.chance(60) {
             Holds::Value(Sort::Int)
         } else {

@@ -222,7 +222,7 @@ impl Generator {
             }
             15 | 16 => self.step_variable().unwrap_or_else(|| self.arithmetic(depth)),
             17 | 18 => self.step_map().unwrap_or_else(|| self.arithmetic(depth)),
-            19 => match self.some_map(|map| !map.key.is_empty()) {
+            19 if self.open_loops => match self.some_map(|map| !map.key.is_empty()) {
                 Some(map) => Node::leaf(Sort::Int, format!("len({})", map.name)),
                 None => self.arithmetic(depth),
             },

@@ -99,7 +99,7 @@ impl Generator {
                 let body = self.block(depth);
                 Node::statement(format!("unroll ({}) {{\n#}}", rounds + 1), vec![body])
             }
-            1 => {
+            1 if self.open_loops => {
                 let condition = self.expression(&Sort::Bool, 3);
                 self.variables.push(counting(&counter));
                 self.loops.push(Loop::Rounds);
