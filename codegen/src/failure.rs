@@ -26,6 +26,8 @@ pub enum FailureKind {
     DivisionByZero,
     /// An index behind the end of an array, which reads as 0.
     OutOfBounds,
+    /// A loop had more rounds to go when the kernel's limit was reached, which ends it.
+    TooManyRounds,
 }
 
 impl FailureKind {
@@ -35,13 +37,14 @@ impl FailureKind {
             FailureKind::Helper(helper) => helper.name(),
             FailureKind::DivisionByZero => "division_by_zero",
             FailureKind::OutOfBounds => "out_of_bounds",
+            FailureKind::TooManyRounds => "too_many_rounds",
         }
     }
 
     /// The kind of that name.
     pub fn find(name: &str) -> Option<FailureKind> {
         let helpers = Helper::ALL.iter().map(|it| FailureKind::Helper(*it));
-        [FailureKind::DivisionByZero, FailureKind::OutOfBounds]
+        [FailureKind::DivisionByZero, FailureKind::OutOfBounds, FailureKind::TooManyRounds]
             .into_iter()
             .chain(helpers)
             .find(|it| it.name() == name)

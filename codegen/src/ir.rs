@@ -218,7 +218,8 @@ pub enum Op {
         ptr: Value,
         /// Plus this.
         offset: i32,
-        /// What a context load gives when it is not a number (xdp's `data`, `data_end`).
+        /// What a load gives when it is not a number: a packet's bounds from the context, what a
+        /// function left for its callback on the stack.
         ty: Type,
     },
     /// Writes the low `width` bytes of `value`.

@@ -16,20 +16,26 @@ mod aggregate;
 mod arith;
 mod builder;
 mod builtins;
+mod callback;
 mod context;
 mod expr;
 mod failures;
 mod keys;
+mod loops;
 mod maps;
 mod memory;
 mod nesting;
 mod packet;
 mod place;
 mod record;
+mod registers;
 mod stmt;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod uses;
+
+pub use loops::FEW_ROUNDS;
 
 use crate::failure::Failure;
 use crate::helpers::Helper;
@@ -38,14 +44,15 @@ use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, V
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
-use lang::hir::{self, Probe};
+use lang::hir::{self, LocalId, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
 use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 /// The kernel lets per-CPU values be this large.
 const SCRATCH_LIMIT: u32 = 32 << 10;
@@ -82,6 +89,8 @@ struct Context<'a> {
     failure_ids: HashMap<Failure, usize>,
     /// Functions behind the programs.
     subprograms: Vec<Function>,
+    /// How many of them are rounds of loops, those included that are being lowered.
+    n_rounds: usize,
     /// The subprogram that does nothing for each entry of a map, once something counts entries.
     visitor: Option<Func>,
     /// The subprogram that reports a failure, once something may fail.
@@ -104,6 +113,7 @@ impl<'a> Context<'a> {
             failures: Vec::new(),
             failure_ids: HashMap::new(),
             subprograms: Vec::new(),
+            n_rounds: 0,
             visitor: None,
             reporter: None,
             scratch_size: 0,
@@ -224,13 +234,6 @@ impl<'a> Context<'a> {
                 );
                 self.diagnostics.push(Diagnostic::error(map.span, message));
             }
-            let kind = match map.kind {
-                hir::MapKind::Array => "array",
-                hir::MapKind::Lpm => "lpm",
-                _ => continue,
-            };
-            self.diagnostics
-                .push(Diagnostic::error(map.span, format!("`{kind}` maps are not supported yet")));
         }
     }
 
@@ -267,6 +270,10 @@ struct Body<'a, 'c> {
     locals: Vec<Local>,
     loops: Vec<stmt::Loop>,
     packet: packet::Packet,
+    /// How often the probe mentions each of its variables.
+    mentions: Rc<BTreeMap<LocalId, usize>>,
+    /// What it is part of, when it is not the program but a round of a loop.
+    round: Option<callback::Round>,
 }
 
 /// Where a variable lives.
@@ -297,6 +304,8 @@ impl<'a, 'c> Body<'a, 'c> {
             locals: Vec::new(),
             loops: Vec::new(),
             packet: packet::Packet::default(),
+            mentions: Rc::new(uses::mentions(uses::Parts::body(&probe.body))),
+            round: None,
         };
         let start = body.b.block();
         body.b.start_unsealed(start);
@@ -361,11 +370,15 @@ impl<'a, 'c> Body<'a, 'c> {
             | ProbeKind::Fexit
             | ProbeKind::Uprobe
             | ProbeKind::Uretprobe
+            | ProbeKind::Usdt
             | ProbeKind::Interval
-            | ProbeKind::Profile => 0,
+            | ProbeKind::Profile
+            | ProbeKind::Software
+            | ProbeKind::Hardware
+            | ProbeKind::Watchpoint
+            | ProbeKind::SelfSignal => 0,
         };
-        let value = self.b.constant(value);
-        self.b.ret(value);
+        self.leave(value);
     }
 
     /// The probe type; all points of a probe have the same.

@@ -7,14 +7,17 @@
 //! | scalar value | `.bss`: the value and behind it a byte that is 1 once it was written |
 //! | scalar aggregation | per-CPU array of one entry: the words and a u64 that is 1 once written |
 //! | keyed value | hash; of long strings two: one with small keys for those that are short |
+//! | `array` | array, per CPU when it aggregates |
+//! | `lpm` | LPM trie |
 //! | keyed aggregation | per-CPU hash; all buckets of a histogram in one value |
 
 use crate::ir::{Globals, KernelMap, KernelMapKind, Map};
+use crate::lower::FEW_ROUNDS;
 use crate::manifest::{self, Storage};
 use crate::target::{KernelVersion, Target};
 use crate::visit;
 use lang::builtins::Builtin;
-use lang::hir::{self, BinaryOp, Expr, ExprKind, MapKind, StmtKind};
+use lang::hir::{self, BinaryOp, Expr, ExprKind, MapKind, Stmt, StmtKind};
 use lang::layout::size_of;
 use lang::ty::Ty;
 
@@ -83,6 +86,8 @@ pub enum Place {
         short: Option<Map>,
         /// Whether each CPU has its own value.
         per_cpu: bool,
+        /// Whether the key is an index, every one of which is there from the start.
+        index: bool,
     },
 }
 
@@ -129,7 +134,7 @@ impl Plan {
         match self.entries[map.0 as usize].place {
             Place::Global { offset, set } => Storage::Global { offset, set },
             Place::PerCpuScalar(map) => Storage::PerCpuScalar { map: name(map) },
-            Place::Keyed { map, short, per_cpu } => {
+            Place::Keyed { map, short, per_cpu, .. } => {
                 Storage::Keyed { map: name(map), short: short.map(name), per_cpu }
             }
         }
@@ -167,7 +172,8 @@ impl Planner<'_> {
             (MapKind::Hash | MapKind::PerCpuHash, false) => KernelMapKind::Hash,
             (MapKind::LruHash | MapKind::PerCpuLruHash, true) => KernelMapKind::LruPerCpuHash,
             (MapKind::LruHash | MapKind::PerCpuLruHash, false) => KernelMapKind::LruHash,
-            (MapKind::Array, _) => KernelMapKind::Array,
+            (MapKind::Array, true) => KernelMapKind::PerCpuArray,
+            (MapKind::Array, false) => KernelMapKind::Array,
             (MapKind::Lpm, _) => KernelMapKind::LpmTrie,
         };
         let mut kernel_map = KernelMap {
@@ -188,7 +194,8 @@ impl Planner<'_> {
             push(&mut self.maps, short)
         });
         let map = push(&mut self.maps, kernel_map);
-        Entry { place: Place::Keyed { map, short, per_cpu }, full: Some(self.bss.take(8, 8)) }
+        let index = kind == KernelMapKind::Array || kind == KernelMapKind::PerCpuArray;
+        Entry { place: Place::Keyed { map, short, per_cpu, index }, full: Some(self.bss.take(8, 8)) }
     }
 
     fn scalar(&mut self, idx: usize, map: &hir::Map, value_size: u32) -> Place {
@@ -284,33 +291,53 @@ fn zeros_size(program: &hir::Program) -> u32 {
     for probe in &program.probes {
         let mut loops = false;
         let mut longest = probe.locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
-        visit::each_stmt(
-            &probe.body,
-            &mut |stmt| loops |= matches!(stmt.kind, StmtKind::While { .. } | StmtKind::ForRange { .. }),
-            &mut |expr| match expr.ty {
-                // Foreign memory, of which only parts are copied.
-                Ty::Struct(_) | Ty::Array(..) => {}
-                _ => longest = longest.max(size(&expr.ty)),
-            },
-        );
+        visit::each_stmt(&probe.body, &mut |stmt| loops |= is_loop(stmt), &mut |expr| match expr.ty {
+            // Foreign memory, of which only parts are copied.
+            Ty::Struct(_) | Ty::Array(..) => {}
+            _ => longest = longest.max(size(&expr.ty)),
+        });
         largest = largest.max(longest).max(if loops { 8 } else { 0 });
     }
     largest
+}
+
+fn is_loop(stmt: &Stmt) -> bool {
+    matches!(stmt.kind, StmtKind::While { .. } | StmtKind::ForRange { .. } | StmtKind::ForMap { .. })
 }
 
 /// Whether anything is sent to user space: actions, or reports of failures.
 fn sends_records(program: &hir::Program) -> bool {
     let mut sends = !program.actions.is_empty() || program.config.report_failures;
     for probe in &program.probes {
-        visit::each_expr(&probe.body, &mut |expr| {
-            sends |= match &expr.kind {
-                ExprKind::Binary(BinaryOp::Div | BinaryOp::Mod, _, by) => !is_constant(by),
-                ExprKind::Element(_, index) => !is_constant(index),
-                _ => false,
-            };
-        });
+        let (mut endless, mut fails) = (false, false);
+        visit::each_stmt(
+            &probe.body,
+            &mut |stmt| {
+                endless |= match &stmt.kind {
+                    StmtKind::While { .. } => true,
+                    StmtKind::ForRange { start, end, .. } => !is_short(start, end),
+                    _ => false,
+                };
+            },
+            &mut |expr| {
+                fails |= match &expr.kind {
+                    ExprKind::Binary(BinaryOp::Div | BinaryOp::Mod, _, by) => !is_constant(by),
+                    ExprKind::Element(_, index) => !is_constant(index),
+                    _ => false,
+                };
+            },
+        );
+        sends |= endless || fails;
     }
     sends
+}
+
+/// Whether a range is one that the kernel's limit never ends.
+fn is_short(start: &Expr, end: &Expr) -> bool {
+    match (&start.kind, &end.kind) {
+        (ExprKind::Const(start), ExprKind::Const(end)) => end.saturating_sub(*start) <= FEW_ROUNDS,
+        _ => false,
+    }
 }
 
 fn is_constant(expr: &Expr) -> bool {

@@ -17,7 +17,7 @@ pub fn each_stmt<'a>(
     for stmt in body {
         on_stmt(stmt);
         for it in operands(stmt) {
-            expr(it, on_stmt, on_expr);
+            each_within(it, on_stmt, on_expr);
         }
         for it in bodies(stmt) {
             each_stmt(it, on_stmt, on_expr);
@@ -27,15 +27,16 @@ pub fn each_stmt<'a>(
 
 /// Calls `f` for an expression and every expression in it.
 pub fn each_part<'a>(it: &'a Expr, f: &mut impl FnMut(&'a Expr)) {
-    expr(it, &mut |_| {}, f);
+    each_within(it, &mut |_| {}, f);
 }
 
-fn expr<'a>(it: &'a Expr, on_stmt: &mut impl FnMut(&'a Stmt), on_expr: &mut impl FnMut(&'a Expr)) {
+/// Calls `on_stmt` for every statement in an expression, `on_expr` for it and every one in it.
+pub fn each_within<'a>(it: &'a Expr, on_stmt: &mut impl FnMut(&'a Stmt), on_expr: &mut impl FnMut(&'a Expr)) {
     on_expr(it);
     if let ExprKind::Block(body, _) = &it.kind {
         each_stmt(body, on_stmt, on_expr);
     }
-    it.for_each_operand(&mut |operand| expr(operand, on_stmt, on_expr));
+    it.for_each_operand(&mut |operand| each_within(operand, on_stmt, on_expr));
 }
 
 /// The expressions that stand directly in a statement.
@@ -50,6 +51,7 @@ fn operands(stmt: &Stmt) -> Vec<&Expr> {
         StmtKind::If { condition, .. } | StmtKind::While { condition, .. } => vec![condition],
         StmtKind::ForRange { start, end, .. } => vec![start, end],
         StmtKind::Verdict(_)
+        | StmtKind::ForMap { .. }
         | StmtKind::Unroll { .. }
         | StmtKind::Break
         | StmtKind::Continue
@@ -61,9 +63,10 @@ fn operands(stmt: &Stmt) -> Vec<&Expr> {
 fn bodies(stmt: &Stmt) -> Vec<&[Stmt]> {
     match &stmt.kind {
         StmtKind::If { then, otherwise, .. } => vec![then, otherwise],
-        StmtKind::While { body, .. } | StmtKind::ForRange { body, .. } | StmtKind::Unroll { body, .. } => {
-            vec![body]
-        }
+        StmtKind::While { body, .. }
+        | StmtKind::ForRange { body, .. }
+        | StmtKind::ForMap { body, .. }
+        | StmtKind::Unroll { body, .. } => vec![body],
         _ => vec![],
     }
 }

@@ -43,8 +43,37 @@ pub enum Target {
         /// Bytes behind the symbol, or a file address when there is no symbol.
         offset: u64,
     },
+    /// `PATH:[PROVIDER:]NAME`
+    Usdt {
+        /// Path or short name, may hold wildcards.
+        path: String,
+        /// `*` where the attach point does not name one.
+        provider: String,
+        /// May hold wildcards.
+        name: String,
+        /// One of the probe's places; `None` until the file was read.
+        location: Option<Location>,
+    },
     /// `hz:99`, `s:1`, `500ms`
     Timer(Timer),
+    /// `EVENT[:COUNT]`: one of [`crate::counters`].
+    Counter {
+        /// The name or alias, as it is written.
+        name: String,
+        /// Events from one firing to the next; `None` where the attach point does not say.
+        count: Option<u64>,
+    },
+    /// `ADDRESS:LENGTH:MODE`
+    Memory {
+        /// Of the first byte, aligned to the length.
+        address: u64,
+        /// 1, 2, 4 or 8 bytes.
+        length: u8,
+        /// Which accesses count.
+        access: Access,
+    },
+    /// `signal:SIGUSR1`: the only signal that leaves the tracer running.
+    Signal,
     /// `IFACE[:native|skb]`
     Interface {
         /// The interface's name.
@@ -52,6 +81,17 @@ pub enum Target {
         /// How an XDP program is attached.
         mode: XdpMode,
     },
+}
+
+/// A place of a static probe in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Location {
+    /// Offset of the instruction.
+    pub offset: u64,
+    /// Offset of the u16 that counts who listens; 0 when there is none.
+    pub semaphore: u64,
+    /// As the note has them; see [`crate::usdt`].
+    pub arguments: String,
 }
 
 /// How often a timer fires.
@@ -94,6 +134,28 @@ impl Unit {
     }
 }
 
+/// The accesses that a watchpoint sees. x86 has no way to watch only reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Access {
+    /// `w`
+    Write,
+    /// `rw`
+    ReadWrite,
+    /// `x`
+    Execute,
+}
+
+impl Access {
+    /// Its letters in an attach point.
+    pub fn letters(self) -> &'static str {
+        match self {
+            Access::Write => "w",
+            Access::ReadWrite => "rw",
+            Access::Execute => "x",
+        }
+    }
+}
+
 /// How an XDP program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum XdpMode {
@@ -132,8 +194,15 @@ impl Point {
                 (symbol, 0) => format!("{kind}:{path}:{symbol}"),
                 (symbol, offset) => format!("{kind}:{path}:{symbol}+{offset}"),
             },
+            Target::Usdt { path, provider, name, .. } => format!("{kind}:{path}:{provider}:{name}"),
             Target::Timer(Timer::Hertz(hz)) => format!("{kind}:hz:{hz}"),
             Target::Timer(Timer::Period(n, unit)) => format!("{kind}:{}:{n}", unit.name()),
+            Target::Counter { name, count: None } => format!("{kind}:{name}"),
+            Target::Counter { name, count: Some(count) } => format!("{kind}:{name}:{count}"),
+            Target::Memory { address, length, access } => {
+                format!("{kind}:{address:#x}:{length}:{}", access.letters())
+            }
+            Target::Signal => format!("{kind}:signal:SIGUSR1"),
             Target::Interface { name, .. } => format!("{kind}:{name}"),
         }
     }

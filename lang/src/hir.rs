@@ -11,6 +11,7 @@ use crate::attach::Point;
 use crate::builtins::Builtin;
 use crate::source::{Sources, Span};
 use crate::ty::{Agg, StructId, Ty, TypeTable};
+use crate::usdt;
 use serde::{Deserialize, Serialize};
 
 /// A whole typed program.
@@ -89,6 +90,30 @@ pub enum MapKind {
     Array,
     /// `lpm`
     Lpm,
+}
+
+impl MapKind {
+    /// Every kind.
+    pub const ALL: [MapKind; 6] = [
+        MapKind::Hash,
+        MapKind::LruHash,
+        MapKind::PerCpuHash,
+        MapKind::PerCpuLruHash,
+        MapKind::Array,
+        MapKind::Lpm,
+    ];
+
+    /// As a declaration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            MapKind::Hash => "hash",
+            MapKind::LruHash => "lruhash",
+            MapKind::PerCpuHash => "percpuhash",
+            MapKind::PerCpuLruHash => "percpulruhash",
+            MapKind::Array => "array",
+            MapKind::Lpm => "lpm",
+        }
+    }
 }
 
 /// What user space does when a record of this id arrives. The record is a little-endian u64 id
@@ -276,6 +301,15 @@ pub enum StmtKind {
         /// The body.
         body: Vec<Stmt>,
     },
+    /// `for $kv : @map`: once for each entry there is.
+    ForMap {
+        /// The entry: a tuple of the key and the value, an aggregation's as a number.
+        var: LocalId,
+        /// The map; keyed, and not a histogram.
+        map: MapId,
+        /// The body.
+        body: Vec<Stmt>,
+    },
     /// `unroll (n)`: the body n times in a row.
     Unroll {
         /// 1..=100
@@ -410,6 +444,8 @@ pub enum ExprKind {
     /// The N-th 64-bit slot of a BTF-typed context; `args.NAME` and `retval` of fentry/fexit,
     /// `argN` of a raw tracepoint.
     Argument(u32),
+    /// `argN` of a static probe, extended to 64 bits.
+    StaticArgument(u32, Box<usdt::Argument>),
     /// The tracepoint's record: a place of struct type in [`crate::ty::Space::Ctx`].
     Record,
     /// Whether the packet has this header.

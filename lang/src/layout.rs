@@ -24,6 +24,7 @@ pub fn size_of(ty: &Ty, types: &TypeTable) -> u32 {
         Ty::Ipv4 => 4,
         Ty::Inet => 20,
         Ty::Mac => 6,
+        Ty::Network => 8,
         Ty::Agg(agg) => 8 * agg_words(agg),
     }
 }
@@ -34,7 +35,7 @@ pub fn align_of(ty: &Ty, types: &TypeTable) -> u32 {
         Ty::Error | Ty::Void | Ty::Bool | Ty::Str(_) | Ty::Mac | Ty::Ipv6 => 1,
         Ty::Int(it) => it.size.into(),
         Ty::Enum(id) => types.enum_def(*id).int.size.into(),
-        Ty::Buf(_) | Ty::Ipv4 | Ty::Inet => 4,
+        Ty::Buf(_) | Ty::Ipv4 | Ty::Inet | Ty::Network => 4,
         Ty::Array(of, _) => align_of(of, types),
         Ty::Tuple(items) => items.iter().map(|it| align_of(it, types)).max().unwrap_or(1),
         Ty::Record(items) => items.iter().map(|(_, it)| align_of(it, types)).max().unwrap_or(1),

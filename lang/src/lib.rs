@@ -11,6 +11,7 @@ pub mod ast;
 pub mod attach;
 pub mod builtins;
 mod c;
+pub mod counters;
 pub mod diagnostic;
 pub mod entry;
 pub mod fmt;
@@ -26,6 +27,7 @@ pub mod sema;
 pub mod source;
 pub mod tracefs;
 pub mod ty;
+pub mod usdt;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use source::{FileId, Source, Sources, Span};

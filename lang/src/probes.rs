@@ -76,19 +76,32 @@ probes! {
     Uprobe = "uprobe" | "u", Registers;
     /// `uretprobe:PATH:FUNCTION`: a user-space function's return.
     Uretprobe = "uretprobe" | "ur", Registers;
+    /// `usdt:PATH:[PROVIDER:]NAME`: a static probe of a program or library, arguments in `arg0`….
+    Usdt = "usdt" | "U", Registers;
     /// `interval:s:1`: a timer on one CPU.
     Interval = "interval" | "i", PerfEvent;
     /// `profile:hz:99`: a timer on every CPU.
     Profile = "profile" | "p", PerfEvent;
+    /// `software:EVENT[:COUNT]`: a kernel counter, every so many events.
+    Software = "software" | "s", PerfEvent;
+    /// `hardware:EVENT[:COUNT]`: a counter of the processor, every so many events.
+    Hardware = "hardware" | "h", PerfEvent;
+    /// `watchpoint:ADDRESS:LENGTH:MODE`: accesses to 1, 2, 4 or 8 bytes; modes are `w`, `rw` and `x`.
+    Watchpoint = "watchpoint" | "w", PerfEvent;
+    /// `self:signal:SIGUSR1`: the tracer itself receives the signal.
+    SelfSignal = "self", Empty;
     /// `xdp:IFACE`: every packet that an interface receives, before the kernel sees it.
     Xdp = "xdp", Xdp;
 }
 
 impl ProbeKind {
-    /// The probe type of that name or alias.
+    /// The probe type of that name or alias; only `U` and `u` are told apart by case.
     pub fn from_name(name: &str) -> Option<ProbeKind> {
-        let name = name.to_ascii_lowercase();
-        Self::ALL.iter().copied().find(|it| it.name() == name || it.aliases().contains(&name.as_str()))
+        let find = |name: &str| {
+            Self::ALL.iter().copied().find(|it| it.name() == name || it.aliases().contains(&name))
+        };
+        // Case tells `U` from `u`; it does not matter otherwise.
+        find(name).or_else(|| find(&name.to_ascii_lowercase()))
     }
 
     /// Runs when a function returns, so that it has `retval`.

@@ -24,6 +24,7 @@ mod probes;
 mod scopes;
 mod stacks;
 mod stmts;
+mod tables;
 mod types;
 mod uses;
 mod words;

@@ -41,6 +41,8 @@ pub enum Ty {
     Ipv6,
     /// `ntop`'s result: a u32 address family, then 16 bytes in network order.
     Inet,
+    /// An IPv4 network: u32 prefix length, then 4 bytes in network order, as an LPM trie's keys are.
+    Network,
     /// A MAC address, 6 bytes in wire order.
     Mac,
     /// `strftime`'s result: u64 nanoseconds of boot time (or TAI), printed by this format.

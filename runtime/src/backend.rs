@@ -84,7 +84,7 @@ pub trait Backend {
     /// Creates the object's maps and loads its programs.
     fn load(&mut self, object: &Object, constants: Constants) -> Result<()>;
 
-    /// Runs a `begin` or `end` program once.
+    /// Runs a `begin`, `end` or `self` program once.
     fn run(&mut self, program: usize) -> Result<()>;
 
     /// How the points of the manifest would be attached here.

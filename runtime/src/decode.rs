@@ -67,6 +67,10 @@ pub fn decode(bytes: &[u8], ty: &Ty, cx: &mut Context<'_>) -> Value {
         Ty::Ipv6 => Value::Text(ipv6(bytes)),
         Ty::Inet => Value::Text(inet(bytes)),
         Ty::Mac => Value::Text(mac(bytes)),
+        Ty::Network => {
+            let address = Ipv4Addr::from_bits((unsigned(tail(bytes, 4), 4) as u32).to_be());
+            Value::Text(format!("{address}/{}", unsigned(bytes, 4)))
+        }
         Ty::Timestamp(ty) => Value::Text(timestamp(unsigned(bytes, 8), ty, cx.clock)),
         Ty::Agg(agg) => aggregate::merge(agg, &[bytes.to_vec()]),
     }

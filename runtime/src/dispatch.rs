@@ -160,7 +160,8 @@ impl Dispatcher {
             self.reported.full[idx] = total;
             if refused > 0 && !self.closed {
                 let map = &self.manifest.maps[idx].map;
-                let message = Message::MapFull { name: &map.name, refused, max_entries: map.max_entries };
+                let (name, max_entries) = (&map.name, map.max_entries);
+                let message = Message::MapFull { name, refused, max_entries, kind: map.kind };
                 let printed = self.output.message(&message);
                 self.survive(printed)?;
             }

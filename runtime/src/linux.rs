@@ -26,6 +26,7 @@ pub mod symbols;
 pub mod sys;
 pub mod target;
 pub mod tracefs;
+pub mod usdt;
 pub mod verifier;
 pub mod watch;
 

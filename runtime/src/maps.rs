@@ -52,6 +52,10 @@ pub fn contents(
             }
             // Short keys are the same values as long ones, without the zeros behind.
             entries.iter_mut().for_each(|(key, _)| key.resize(key.len().max(key_size), 0));
+            // An array has all of its indices; those that say nothing are left out.
+            if entry.map.kind == MapKind::Array {
+                entries.retain(|(_, cpus)| cpus.iter().flatten().any(|&byte| byte != 0));
+            }
             Ok(entries)
         }
     }

@@ -13,7 +13,7 @@ mod text;
 
 use crate::value::{Bucket, Histogram, Value};
 use codegen::failure::Failure;
-use lang::hir::Format as PrintfFormat;
+use lang::hir::{Format as PrintfFormat, MapKind};
 use lang::source::Sources;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
@@ -63,6 +63,8 @@ pub enum Message<'a> {
         refused: u64,
         /// The map's size.
         max_entries: u32,
+        /// Of an array these were behind its end.
+        kind: MapKind,
     },
     /// Something went wrong at a place of the script.
     Failure {
@@ -182,15 +184,24 @@ impl Output {
             Message::Failure { failure, code, count, sources } => {
                 failure::text(out, failure, *code, *count, sources);
             }
-            Message::MapFull { name, refused, max_entries } => {
+            Message::MapFull { name, refused, max_entries, kind } => {
                 let updates =
                     if *refused == 1 { "1 update was".to_owned() } else { format!("{refused} updates were") };
+                let (what, advice) = match kind {
+                    MapKind::Array => ("has", "declare it larger"),
+                    MapKind::Hash => ("is full, it holds", "raise max_map_keys, or declare the map's size"),
+                    _ => ("is full, it holds", "declare it larger"),
+                };
+                let (things, refused) = match kind {
+                    MapKind::Array => ("values", "behind its end"),
+                    _ => ("keys", "refused"),
+                };
+                let (kind, larger) = (kind.name(), u64::from(*max_entries) * 2);
                 put(
                     out,
                     format_args!(
-                        "WARNING: map {name} is full, it holds {max_entries} keys: {updates} refused\n\
-                         HINT: raise max_map_keys, or declare the map's size: `let {name} = hash({})`\n",
-                        u64::from(*max_entries) * 2,
+                        "WARNING: map {name} {what} {max_entries} {things}: {updates} {refused}\n\
+                         HINT: {advice}: `let {name} = {kind}({larger})`\n",
                     ),
                 );
             }
@@ -227,7 +238,7 @@ impl Output {
             Message::Failure { failure, code, count, sources } => {
                 failure::json(out, failure, *code, *count, sources);
             }
-            Message::MapFull { name, refused, max_entries } => {
+            Message::MapFull { name, refused, max_entries, .. } => {
                 put(
                     out,
                     "{\"type\": \"helper_error\", \"msg\": \"Argument list too long\", \

@@ -135,7 +135,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Runs the `begin` or the `end` programs.
+    /// Runs the programs of a kind that is not attached to anything.
     fn run_programs(&mut self, kind: ProbeKind) -> Result<()> {
         for program in self.programs(kind) {
             self.backend.run(program)?;
@@ -152,7 +152,8 @@ impl Session<'_> {
     /// Attaches everything; how many probes there are then, `begin` and `end` counted.
     fn attach(&mut self) -> Result<usize> {
         let plans = self.backend.plan(self.object)?;
-        let mut attached = self.programs(ProbeKind::Begin).len() + self.programs(ProbeKind::End).len();
+        let not_attached = [ProbeKind::Begin, ProbeKind::End, ProbeKind::SelfSignal];
+        let mut attached = not_attached.map(|it| self.programs(it).len()).iter().sum();
         let mut failure = None;
         for plan in &plans {
             self.say_plan(plan);
@@ -260,8 +261,8 @@ impl Session<'_> {
                     self.dispatcher.report_losses(&mut self.backend)?;
                     self.remember_processes();
                 }
-                // For scripts that have a probe for it; without one it means nothing.
-                Event::Signal(libc::SIGUSR1) => {}
+                // Without a probe for it, it means nothing.
+                Event::Signal(libc::SIGUSR1) => self.run_programs(ProbeKind::SelfSignal)?,
                 Event::Signal(signal) => {
                     self.child.iter().for_each(Child::terminate);
                     return Ok(if signal == libc::SIGINT { Cause::Interrupted } else { Cause::Terminated });

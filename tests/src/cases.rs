@@ -4,6 +4,7 @@
 //! //@ fire kprobe:vfs_read x3 pid=7 comm="cat" arg2=100
 //! //@ packet veth0 icmp x10 src=10.0.0.1
 //! //@ format json        //@ param 42        //@ allow verdict        //@ warnings
+//! //@ kernel 6.1         (of cases that show code)
 //! ```
 //! A script is run for every target of [`TARGETS`]; all must agree.
 

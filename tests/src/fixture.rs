@@ -3,7 +3,7 @@
 
 mod formats;
 
-use lang::attach::{Point, Target, XdpMode};
+use lang::attach::{Location, Point, Target, XdpMode};
 use lang::host::{FunctionTy, Host, Matches, TypeKind};
 use lang::probes::ProbeKind;
 use lang::ty::{BitField, EnumDef, Field, IntTy, Origin, Space, StructDef, StructId, Ty, TypeTable};
@@ -212,7 +212,26 @@ fn all(point: &Point) -> Vec<Target> {
             .map(|it| Target::Tracepoint { category: it.0.to_owned(), event: it.1.to_owned() })
             .collect(),
         (_, Target::Interface { mode, .. }) => INTERFACES.iter().map(|it| interface(it, *mode)).collect(),
+        (_, Target::Usdt { path, .. }) => STATIC_PROBES.iter().map(|it| static_probe(path, it)).collect(),
         (_, target) => vec![target.clone()],
+    }
+}
+
+/// Static probes of every program: name, offset in the file, arguments. They are in the registers
+/// and the memory in which functions have theirs.
+const STATIC_PROBES: &[(&str, u64, &str)] = &[
+    ("request", 0x1000, "-4@%edi 8@%rsi 2@8(%rsp) 8@$77"),
+    ("reply", 0x2000, "1@%dil"),
+    ("reply", 0x3000, "-1@%dil"),
+];
+
+fn static_probe(path: &str, (name, offset, arguments): &(&str, u64, &str)) -> Target {
+    let location = Location { offset: *offset, semaphore: 0, arguments: (*arguments).to_owned() };
+    Target::Usdt {
+        path: path.to_owned(),
+        provider: "demo".to_owned(),
+        name: (*name).to_owned(),
+        location: Some(location),
     }
 }
 

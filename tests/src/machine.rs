@@ -220,7 +220,7 @@ impl Machine {
 
 fn map_kind(number: u32) -> Result<KernelMapKind> {
     use KernelMapKind::*;
-    [Hash, Array, PerCpuHash, PerCpuArray, LruHash, LruPerCpuHash, RingBuf]
+    [Hash, Array, PerCpuHash, PerCpuArray, LruHash, LruPerCpuHash, LpmTrie, RingBuf]
         .into_iter()
         .find(|it| *it as u32 == number)
         .ok_or_else(|| Error::new(format!("the machine has no maps of type {number}")))

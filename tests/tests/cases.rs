@@ -1,7 +1,7 @@
 //! The case files under `tests/cases`: the folder is the stage, the file is the case, the
 //! snapshot holds source and result together.
 
-use codegen::target::KernelVersion;
+use codegen::target::{KernelVersion, Target};
 use kscope_tests::cases::directives::Directives;
 use kscope_tests::cases::{front_end, run, target};
 use lang::{FileId, Sources};
@@ -26,11 +26,11 @@ fn stage(folder: &str, result: impl Fn(&str) -> String) {
 }
 
 /// The typed program, or the diagnostics when it has errors.
-fn typed(text: &str, then: impl Fn(&lang::hir::Program) -> String) -> String {
+fn typed(text: &str, then: impl Fn(&lang::hir::Program, &Target) -> String) -> String {
     let directives = Directives::parse(text).expect("directives of case files are right");
     let compiled = front_end(text, &directives);
     match compiled.program {
-        Some(program) => compiled.diagnostics + &then(&program),
+        Some(program) => compiled.diagnostics + &then(&program, &target(directives.kernel.unwrap_or(FIXED))),
         None => compiled.diagnostics,
     }
 }
@@ -88,17 +88,16 @@ fn tree(text: &str) -> String {
 
 #[test]
 fn hir() {
-    stage("hir", |text| typed(text, lang::hir::text::print));
+    stage("hir", |text| typed(text, |program, _| lang::hir::text::print(program)));
 }
 
 #[test]
 fn ir() {
     stage("ir", |text| {
-        typed(text, |program| {
-            let target = target(FIXED);
-            let module = codegen::lower::lower(program, &target).expect("ir cases fit the target");
+        typed(text, |program, target| {
+            let module = codegen::lower::lower(program, target).expect("ir cases fit the target");
             codegen::ir::verify::verify(&module).expect("lowering keeps the rules of the IR");
-            let module = codegen::opt::optimize(module, &target);
+            let module = codegen::opt::optimize(module, target);
             codegen::ir::verify::verify(&module).expect("passes keep the rules of the IR");
             codegen::ir::text::print(&module, &program.sources)
         })
@@ -108,11 +107,10 @@ fn ir() {
 #[test]
 fn bytecode() {
     stage("bytecode", |text| {
-        typed(text, |program| {
-            let target = target(FIXED);
-            let module = codegen::lower::lower(program, &target).expect("bytecode cases fit the target");
-            let module = codegen::opt::optimize(module, &target);
-            let code = codegen::emit::emit(&module, &target).expect("bytecode cases fit the stack");
+        typed(text, |program, target| {
+            let module = codegen::lower::lower(program, target).expect("bytecode cases fit the target");
+            let module = codegen::opt::optimize(module, target);
+            let code = codegen::emit::emit(&module, target).expect("bytecode cases fit the stack");
             let listing = codegen::bpf::text::print(&code, &program.sources);
             assert!(
                 listing.lines().count() <= 60,
@@ -125,7 +123,7 @@ fn bytecode() {
 
 #[test]
 fn errors() {
-    stage("errors", |text| typed(text, |_| "no error\n".to_owned()));
+    stage("errors", |text| typed(text, |_, _| "no error\n".to_owned()));
 }
 
 #[test]

@@ -77,7 +77,9 @@ fn targets(word: &str, list: &dyn Fn(&str) -> Vec<String>) -> Vec<String> {
     let mut parts = word.split(':');
     let kind = parts.next().and_then(ProbeKind::from_name);
     // Wildcards are meant as they are, and the symbols of a file are too many to look for.
-    if word.contains('*') || matches!(kind, None | Some(ProbeKind::Uprobe | ProbeKind::Uretprobe)) {
+    if word.contains('*')
+        || matches!(kind, None | Some(ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt))
+    {
         return Vec::new();
     }
     let is_category = kind == Some(ProbeKind::Tracepoint) && parts.count() == 1;

@@ -60,6 +60,7 @@ fn insn_text(module: &Module, insn: &Insn, places: &HashMap<Label, usize>) -> St
             let value = match insn.reloc {
                 Some(Reloc::Map(map)) => format!("map {}", map_name(module, map)),
                 Some(Reloc::MapValue(map, offset)) => format!("{}+{offset}", map_name(module, map)),
+                Some(Reloc::Func(_)) => callee(module, insn),
                 _ => insn.imm.to_string(),
             };
             format!("{} = {value} ll", Named('r', insn.dst))

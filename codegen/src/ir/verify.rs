@@ -18,7 +18,8 @@
 //!   the kernel asks of the stack.
 //! * A pointer that may be null is only compared with null, made `non_null`, or passed along an
 //!   edge. A map is only a helper's argument, a packet's end is only compared and subtracted.
-//! * A pointer is stored whole, 8 bytes wide.
+//! * A pointer is stored whole, 8 bytes wide. One that is loaded comes from the context (to the
+//!   packet) or from the stack (to the stack, a map value or the context), where a caller left it.
 //! * A helper gets its number of arguments, and none that may be null or a packet's end.
 //! * What a function returns is a number.
 //!
@@ -267,9 +268,13 @@ impl Checker<'_> {
     }
 
     fn load(&self, width: u8, ptr: Value, offset: i32, ty: Type) -> Result<(), String> {
-        let pointer = matches!(ty, Type::Ptr(Region::Packet | Region::PacketEnd));
-        let allowed = ty == Type::I64 || (pointer && self.is(ptr, &[Region::Ctx]));
-        ensure(allowed, || "only the context holds pointers, to a packet".into())?;
+        let holder: &[Region] = match ty {
+            Type::I64 => return self.access(width, ptr, offset),
+            Type::Ptr(Region::Packet | Region::PacketEnd) => &[Region::Ctx],
+            Type::Ptr(Region::Stack | Region::MapValue | Region::Ctx) if width == 8 => &[Region::Stack],
+            Type::Ptr(_) => &[],
+        };
+        ensure(self.is(ptr, holder), || format!("{ptr} holds no such pointer"))?;
         self.access(width, ptr, offset)
     }
 

@@ -99,16 +99,20 @@ fn section_name(points: &[Point]) -> String {
     let Some(first) = points.first() else { return "raw_tp".to_owned() };
     let prefix = match first.kind {
         // Run by the program test-run that raw tracepoint programs have.
-        ProbeKind::Begin | ProbeKind::End => "raw_tp",
+        ProbeKind::Begin | ProbeKind::End | ProbeKind::SelfSignal => "raw_tp",
         ProbeKind::Tracepoint => "tracepoint",
         ProbeKind::RawTracepoint => "tp_btf",
         ProbeKind::Kprobe => "kprobe",
         ProbeKind::Kretprobe => "kretprobe",
         ProbeKind::Fentry => "fentry",
         ProbeKind::Fexit => "fexit",
-        ProbeKind::Uprobe => "uprobe",
+        ProbeKind::Uprobe | ProbeKind::Usdt => "uprobe",
         ProbeKind::Uretprobe => "uretprobe",
-        ProbeKind::Interval | ProbeKind::Profile => "perf_event",
+        ProbeKind::Interval
+        | ProbeKind::Profile
+        | ProbeKind::Software
+        | ProbeKind::Hardware
+        | ProbeKind::Watchpoint => "perf_event",
         ProbeKind::Xdp => "xdp",
     };
     let checked_at_load =
@@ -128,9 +132,13 @@ fn target_name(target: &Target) -> Option<String> {
             format!("{path}:{symbol}{}", plus(*offset))
         }
         Target::None
+        | Target::Usdt { .. }
         | Target::Address(_)
         | Target::User { .. }
         | Target::Timer(_)
+        | Target::Counter { .. }
+        | Target::Memory { .. }
+        | Target::Signal
         | Target::Interface { .. } => return None,
     };
     (!name.contains(['*', '?', '['])).then_some(name)

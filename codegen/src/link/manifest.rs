@@ -105,6 +105,7 @@ impl<'a> Values<'a> {
             | Ty::Ipv6
             | Ty::Inet
             | Ty::Mac
+            | Ty::Network
             | Ty::Timestamp(_)
             | Ty::Agg(_) => ty.clone(),
         }

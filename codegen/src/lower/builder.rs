@@ -364,6 +364,17 @@ impl Builder {
         rest
     }
 
+    /// The values that something reads so far.
+    pub fn used(&self) -> HashSet<Value> {
+        let mut used: HashSet<Value> = HashSet::new();
+        for block in &self.function.blocks {
+            used.extend(block.insts.iter().flat_map(|it| self.function.inst(*it).op.operands()));
+            used.extend(block.terminator.operands());
+            used.extend(block.terminator.edges().iter().flat_map(|it| &it.args));
+        }
+        used
+    }
+
     fn uses(&self, block: Block, value: Value) -> bool {
         let data = self.function.block(block);
         data.insts.iter().any(|it| self.function.inst(*it).op.operands().contains(&value))

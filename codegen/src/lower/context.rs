@@ -7,11 +7,13 @@
 use super::Body;
 use super::memory::Memory;
 use super::place::Place;
-use crate::ir::Value;
+use super::registers;
+use crate::ir::{BinOp, Value};
 use crate::target::Arch;
 use lang::Span;
 use lang::probes::ProbeKind;
-use lang::ty::Ty;
+use lang::ty::{IntTy, Ty};
+use lang::usdt::{self, Operand};
 
 /// Where the registers of a machine are in the context.
 struct Registers {
@@ -69,6 +71,50 @@ impl Body<'_, '_> {
         let address = self.b.advance(stack, registers.stack_arguments + 8 * behind as i32);
         let user = matches!(self.kind(), ProbeKind::Uprobe | ProbeKind::Uretprobe);
         self.load(Place::Foreign { address, user }, &Ty::U64)
+    }
+
+    /// `argN` of a static probe: a constant, a register or a word of the process's memory.
+    pub fn static_argument(&mut self, argument: &usdt::Argument, span: Span) -> Value {
+        let int = IntTy::new(argument.size, argument.signed);
+        match &argument.operand {
+            Operand::Constant(value) => {
+                let value = self.b.constant(*value);
+                self.extend(value, int)
+            }
+            Operand::Register(name) => {
+                let value = self.named_register(name, span);
+                self.extend(value, int)
+            }
+            Operand::Memory { displacement, base, index } => {
+                let base = self.named_register(base, span);
+                let mut address = self.add_number(base, *displacement);
+                if let Some((index, scale)) = index {
+                    let index = self.named_register(index, span);
+                    let distance = self.b.binary_const(BinOp::Mul, index, (*scale).into());
+                    address = self.b.binary(BinOp::Add, address, distance);
+                }
+                self.load(Place::Foreign { address, user: true }, &Ty::Int(int))
+            }
+        }
+    }
+
+    fn add_number(&mut self, value: Value, number: i64) -> Value {
+        let number = self.b.constant(number);
+        self.b.binary(BinOp::Add, value, number)
+    }
+
+    /// A register by its name in assembly. Of one that names a part of another, the bits above are
+    /// to be cut off; the second byte of a register is moved down.
+    fn named_register(&mut self, name: &str, span: Span) -> Value {
+        let Some((offset, shift)) = registers::find(self.cx.target.arch, name) else {
+            self.cx.error(span, format!("the argument is in `{name}`, a register that is not supported yet"));
+            return self.b.constant(0);
+        };
+        let value = self.b.load(8, false, self.ctx, offset);
+        match shift {
+            0 => value,
+            bits => self.b.binary_const(BinOp::LShr, value, bits.into()),
+        }
     }
 
     /// `retval` of a kretprobe or uretprobe.

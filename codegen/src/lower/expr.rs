@@ -65,6 +65,7 @@ impl Body<'_, '_> {
                 self.foreign(place).0
             }
             ExprKind::Builtin(builtin, args) => self.builtin(*builtin, args, expr),
+            ExprKind::StaticArgument(_, argument) => self.static_argument(argument, expr.span),
             ExprKind::Register(idx) => self.register(*idx, expr.span),
             ExprKind::ReturnRegister => self.return_register(),
             ExprKind::Argument(idx) => self.argument(*idx, ty),

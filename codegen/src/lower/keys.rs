@@ -26,9 +26,12 @@ pub struct Key {
 impl Body<'_, '_> {
     /// A key of a map, evaluated.
     pub fn key(&mut self, place: Place, key: Option<&Expr>) -> Key {
-        let (Some(key), Place::Keyed { short: Some(_), .. }) = (key, place) else {
-            return Key { address: self.bytes(key), long: None };
-        };
+        let Some(key) = key else { return Key { address: self.bytes(None), long: None } };
+        match place {
+            Place::Keyed { index: true, .. } => return self.index(key),
+            Place::Keyed { short: Some(_), .. } => {}
+            _ => return Key { address: self.bytes(Some(key)), long: None },
+        }
         if let (ExprKind::Builtin(Builtin::Str, args), Ty::Str(capacity)) = (&key.kind, &key.ty) {
             let (memory, long) = self.at(key.span, |body| body.string_key(args, *capacity));
             return Key { address: self.address(memory), long: Some(long) };
@@ -37,6 +40,18 @@ impl Body<'_, '_> {
         let address = self.bytes(Some(key));
         let long = self.b.load(1, false, address, SHORT_KEY as i32 - 1);
         Key { address, long: Some(long) }
+    }
+
+    /// An array's index. One of more than 32 bits is beyond every array, as the largest is.
+    fn index(&mut self, key: &Expr) -> Key {
+        let index = self.number(key);
+        let most = self.b.constant(u32::MAX.into());
+        let (done, capped) = self.b.block_with_number();
+        self.b.branch_with(Cond::ULt, index, most, (done, &[index]), (done, &[most]));
+        self.b.start(done);
+        let memory = self.allocate(4);
+        self.b.store(4, memory.ptr, memory.offset, capped);
+        Key { address: self.address(memory), long: None }
     }
 
     /// The address of a value's bytes; without a value that of an array's only index. Values that

@@ -17,6 +17,8 @@ const ANY: i64 = 0;
 const NO_EXIST: i64 = 1;
 /// What inserting gives when another CPU was faster.
 const EEXIST: i64 = -17;
+/// What an update behind the end of an array gives.
+const E2BIG: i64 = -7;
 
 /// Where an integer of a script map is, for an addition.
 struct Counter {
@@ -97,6 +99,7 @@ impl Body<'_, '_> {
                 }
                 self.mark_set(set);
             }
+            Place::Keyed { index: true, .. } => self.set_slot(entry, key, value),
             place => {
                 let value = self.bytes(Some(value));
                 let key = self.key(place, key);
@@ -105,6 +108,53 @@ impl Body<'_, '_> {
                 self.count_refusal(result, entry.full);
             }
         }
+    }
+
+    /// Writes to an array, whose values are all there.
+    fn set_slot(&mut self, entry: Entry, key: Option<&Expr>, value: &Expr) {
+        let value_ty = &value.ty;
+        let value = self.temporary(value);
+        let (done, outside) = (self.b.block(), self.b.block());
+        let key = self.key(entry.place, key);
+        let (_, found) = self.look_up(entry.place, key);
+        let ptr = self.b.check_null(found, outside);
+        self.copy(Memory { ptr, offset: 0, align: 8 }, value, self.cx.size_of(value_ty));
+        self.b.jump(done, &[]);
+        self.b.start(outside);
+        self.count(entry.full);
+        let status = self.b.constant(E2BIG);
+        self.report_update(status);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+    }
+
+    /// `delete` of an index: its value becomes zero, on every CPU.
+    fn delete_slot(&mut self, map: MapId, place: Place, key: Option<&Expr>, span: Span) -> Value {
+        let size = self.cx.size_of(&self.value_ty(map));
+        if matches!(place, Place::Keyed { per_cpu: true, .. }) {
+            let inside = self.b.variable(Type::I64);
+            let zero = self.b.constant(0);
+            self.b.write(inside, zero);
+            self.each_cpu(place, key, span, |body, ptr| {
+                body.zero(Memory { ptr, offset: 0, align: 8 }, size);
+                let one = body.b.constant(1);
+                body.b.write(inside, one);
+            });
+            return self.b.read(inside);
+        }
+        let (done, result) = self.b.block_with_number();
+        let outside = self.b.block();
+        let key = self.key(place, key);
+        let (_, found) = self.look_up(place, key);
+        let ptr = self.b.check_null(found, outside);
+        self.zero(Memory { ptr, offset: 0, align: 8 }, size);
+        let one = self.b.constant(1);
+        self.b.jump(done, &[one]);
+        self.b.start(outside);
+        let zero = self.b.constant(0);
+        self.b.jump(done, &[zero]);
+        self.b.start(done);
+        result
     }
 
     fn mark_set(&mut self, set: u32) {
@@ -274,6 +324,9 @@ impl Body<'_, '_> {
                 let key = self.key(place, key);
                 let (_, entry) = self.look_up(place, key);
                 self.is_found(entry)
+            }
+            (place @ Place::Keyed { index: true, .. }, MapOp::Delete) => {
+                self.delete_slot(map, place, key, span)
             }
             (place, MapOp::Delete) => {
                 let key = self.key(place, key);

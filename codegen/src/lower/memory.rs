@@ -60,7 +60,8 @@ impl Body<'_, '_> {
         self.allocate(self.cx.size_of(ty))
     }
 
-    fn scratch(&mut self, offset: u32) -> Memory {
+    /// Scratch memory from an offset on.
+    pub fn scratch(&mut self, offset: u32) -> Memory {
         let ptr = match self.scratch {
             Some(ptr) => ptr,
             None => {

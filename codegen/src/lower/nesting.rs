@@ -37,13 +37,18 @@ impl Nesting {
             | ProbeKind::Kprobe
             | ProbeKind::Kretprobe
             | ProbeKind::Interval
-            | ProbeKind::Profile => Nesting::Exclusive,
+            | ProbeKind::Profile
+            | ProbeKind::Software
+            | ProbeKind::Hardware
+            | ProbeKind::Watchpoint => Nesting::Exclusive,
+            // Run by the tracer, while the others are attached.
+            ProbeKind::SelfSignal => Nesting::Preemptible(idx),
             // Linux 6.2 made raw tracepoint programs skip nested runs.
             ProbeKind::RawTracepoint if target.kernel >= KernelVersion(6, 2) => Nesting::Itself(idx),
             // Each target of a trampoline is a program of its own, with its own guard.
             ProbeKind::Fentry | ProbeKind::Fexit if probe.points.len() == 1 => Nesting::Itself(idx),
             ProbeKind::RawTracepoint | ProbeKind::Fentry | ProbeKind::Fexit => Nesting::Preemptible(idx),
-            ProbeKind::Uprobe | ProbeKind::Uretprobe => Nesting::Preemptible(idx),
+            ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt => Nesting::Preemptible(idx),
             ProbeKind::Xdp => Nesting::Softirq,
         }
     }

@@ -9,10 +9,11 @@
 use super::Body;
 use super::memory::{Memory, chunks};
 use super::place::Place;
+use super::uses::{self, Headers, Parts};
 use crate::ir::{BinOp, Block, Cond, Op, Region, Type, Value};
-use lang::hir::{ExprKind, Header, HeaderField, PACKET_LENGTH};
+use lang::hir::{Header, HeaderField, PACKET_LENGTH};
 use lang::probes::Context;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// `XDP_DROP`, `XDP_PASS`
 pub const XDP_DROP: i64 = 1;
@@ -37,23 +38,16 @@ const VLAN_LIMIT: usize = 2;
 #[derive(Default)]
 pub struct Packet {
     /// 1 when the packet has the header, else 0.
-    present: BTreeMap<Header, Value>,
+    pub present: BTreeMap<Header, Value>,
     /// Fields of up to 8 bytes, in host order.
-    values: BTreeMap<HeaderField, Value>,
+    pub values: BTreeMap<HeaderField, Value>,
     /// Longer ones, in wire order.
-    memories: BTreeMap<HeaderField, Memory>,
-}
-
-/// What the script looks at.
-#[derive(Default)]
-struct Wanted {
-    headers: BTreeSet<Header>,
-    fields: BTreeSet<HeaderField>,
+    pub memories: BTreeMap<HeaderField, Memory>,
 }
 
 /// The parse while it is built: what it finds goes to variables that start as 0.
 struct Parse {
-    wanted: Wanted,
+    wanted: Headers,
     data: Value,
     data_end: Value,
     present: BTreeMap<Header, super::Variable>,
@@ -66,7 +60,7 @@ struct Parse {
     offset: super::Variable,
 }
 
-impl Wanted {
+impl Headers {
     fn any(&self, headers: &[Header]) -> bool {
         headers.iter().any(|it| self.headers.contains(it))
     }
@@ -78,7 +72,7 @@ impl Body<'_, '_> {
         if self.kind().context() != Context::Xdp {
             return;
         }
-        let wanted = self.wanted();
+        let wanted = uses::headers(Parts::body(&self.probe.body));
         if wanted.headers.is_empty() && wanted.fields.is_empty() {
             return;
         }
@@ -122,24 +116,6 @@ impl Body<'_, '_> {
         }
     }
 
-    fn wanted(&self) -> Wanted {
-        let mut wanted = Wanted::default();
-        crate::visit::each_expr(&self.probe.body, &mut |expr| match expr.kind {
-            ExprKind::HasHeader(header) => {
-                wanted.headers.insert(header);
-            }
-            ExprKind::HeaderField(PACKET_LENGTH) => {
-                wanted.fields.insert(PACKET_LENGTH);
-            }
-            ExprKind::HeaderField(field) => {
-                wanted.headers.insert(field.header);
-                wanted.fields.insert(field);
-            }
-            _ => {}
-        });
-        wanted
-    }
-
     /// `struct xdp_md` holds packet addresses in 32-bit members that the kernel widens.
     fn context_pointer(&mut self, offset: i32, region: Region) -> Value {
         self.b.op(Op::Load { width: 4, signed: false, ptr: self.ctx, offset, ty: Type::Ptr(region) })
@@ -152,7 +128,7 @@ impl Body<'_, '_> {
         variable
     }
 
-    fn start_parse(&mut self, wanted: Wanted, data: Value, data_end: Value) -> Parse {
+    fn start_parse(&mut self, wanted: Headers, data: Value, data_end: Value) -> Parse {
         let present = wanted.headers.iter().map(|it| (*it, self.zero_variable())).collect();
         let (mut values, mut memories) = (BTreeMap::new(), BTreeMap::new());
         for &field in wanted.fields.iter().filter(|it| **it != PACKET_LENGTH) {

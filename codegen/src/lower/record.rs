@@ -79,7 +79,7 @@ impl Body<'_, '_> {
     }
 
     /// A length that the verifier sees bounded; a helper's error (a negative number) counts as 0.
-    fn at_most(&mut self, length: Value, limit: u32) -> Value {
+    pub fn at_most(&mut self, length: Value, limit: u32) -> Value {
         let (done, bounded) = self.b.block_with_number();
         let limit = self.b.constant(limit.into());
         let zero = self.b.constant(0);

@@ -1,19 +1,16 @@
-//! Statements: assignments, branches, loops.
+//! Statements: assignments, branches, copies. Loops that run are in [`super::loops`].
 
-use super::builder::Variable;
 use super::packet::{XDP_DROP, XDP_PASS};
 use super::{Body, Local};
-use crate::ir::{BinOp, Block, Cond, Type};
-use crate::target::KernelVersion;
+use crate::ir::Block;
 use crate::visit;
 use lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind, Verdict};
-use std::collections::BTreeSet;
 
 /// Where `continue` and `break` of the innermost loop go.
 #[derive(Clone, Copy)]
 pub struct Loop {
-    next: Block,
-    done: Block,
+    pub next: Block,
+    pub done: Block,
 }
 
 impl Body<'_, '_> {
@@ -42,16 +39,15 @@ impl Body<'_, '_> {
             StmtKind::Aggregate { map, key, value } => self.aggregate(*map, key.as_ref(), value.as_ref()),
             StmtKind::Action(action, args) => self.action(*action, args),
             StmtKind::Verdict(verdict) => {
-                let code = match verdict {
+                self.leave(match verdict {
                     Verdict::Pass => XDP_PASS,
                     Verdict::Drop => XDP_DROP,
-                };
-                let code = self.b.constant(code);
-                self.b.ret(code);
+                });
             }
             StmtKind::If { condition, then, otherwise } => self.branch(condition, then, otherwise),
             StmtKind::While { condition, body } => self.while_loop(condition, body),
             StmtKind::ForRange { var, start, end, body } => self.range_loop(*var, start, end, body),
+            StmtKind::ForMap { var, map, body } => self.map_loop(*var, *map, body, stmt.span),
             StmtKind::Unroll { count, body } => self.unroll(*count, body),
             StmtKind::Break => {
                 if let Some(Loop { done, .. }) = self.loops.last().copied() {
@@ -103,93 +99,6 @@ impl Body<'_, '_> {
         self.b.start(done);
     }
 
-    /// Whether the target has `may_goto`.
-    pub fn has_loop_guard(&self) -> bool {
-        self.cx.target.kernel >= KernelVersion(6, 9)
-    }
-
-    fn while_loop(&mut self, condition: &Expr, body: &[Stmt]) {
-        let [head, test, round, done] = std::array::from_fn(|_| self.b.block());
-        self.blur_assigned(Some(condition), body);
-        self.b.jump(head, &[]);
-        self.b.start_unsealed(head);
-        self.guard(test, done);
-        self.b.start(test);
-        self.condition(condition, round, done);
-        self.b.start(round);
-        self.in_loop(Loop { next: head, done }, body);
-        self.b.jump(head, &[]);
-        self.b.seal(head);
-        self.b.start(done);
-    }
-
-    /// The head of a loop whose bound the verifier may not see.
-    fn guard(&mut self, body: Block, done: Block) {
-        if self.has_loop_guard() { self.b.loop_guard(body, done) } else { self.b.jump(body, &[]) }
-    }
-
-    /// Hides from the verifier what the variables are that a guarded loop assigns. It would follow
-    /// a known counter round by round; of unknown ones it sees that a round changes nothing.
-    fn blur_assigned(&mut self, condition: Option<&Expr>, body: &[Stmt]) {
-        for local in assigned(condition, body) {
-            if let Local::Variable(variable) = self.locals[local.0 as usize] {
-                self.blur(variable);
-            }
-        }
-    }
-
-    /// Adds a zero that the verifier does not know.
-    fn blur(&mut self, variable: Variable) {
-        if !self.has_loop_guard() {
-            return;
-        }
-        let zeros = self.zeros();
-        let zero = self.b.load(8, false, zeros, 0);
-        let value = self.b.read(variable);
-        let value = self.b.binary(BinOp::Add, value, zero);
-        self.b.write(variable, value);
-    }
-
-    fn range_loop(&mut self, var: LocalId, start: &Expr, end: &Expr, body: &[Stmt]) {
-        let Local::Variable(var) = self.locals[var.0 as usize] else { return };
-        let counter = self.b.variable(Type::I64);
-        let (start, end) = (self.number(start), self.number(end));
-        // Few rounds between constants are followed one by one.
-        let rounds = match (self.b.as_const(start), self.b.as_const(end)) {
-            (Some(start), Some(end)) => Some(end.saturating_sub(start)),
-            _ => None,
-        };
-        let bounded = rounds.is_some_and(|it| it <= 128);
-        self.b.write(counter, start);
-        if !bounded {
-            self.blur_assigned(None, body);
-            self.blur(counter);
-        }
-        let [head, test, round, next, done] = std::array::from_fn(|_| self.b.block());
-        self.b.jump(head, &[]);
-        self.b.start_unsealed(head);
-        if bounded {
-            self.b.jump(test, &[])
-        } else {
-            self.guard(test, done)
-        }
-        self.b.start(test);
-        let value = self.b.read(counter);
-        self.b.branch(Cond::SLt, value, end, round, done);
-        self.b.start(round);
-        // The body may assign the variable; the rounds go on as before.
-        self.b.write(var, value);
-        self.in_loop(Loop { next, done }, body);
-        self.b.jump(next, &[]);
-        self.b.start(next);
-        let value = self.b.read(counter);
-        let following = self.b.binary_const(BinOp::Add, value, 1);
-        self.b.write(counter, following);
-        self.b.jump(head, &[]);
-        self.b.seal(head);
-        self.b.start(done);
-    }
-
     fn unroll(&mut self, count: u32, body: &[Stmt]) {
         let done = self.b.block();
         for _ in 0..count {
@@ -206,31 +115,12 @@ impl Body<'_, '_> {
         self.b.start(done);
     }
 
-    fn in_loop(&mut self, targets: Loop, body: &[Stmt]) {
+    /// The body of a loop.
+    pub fn in_loop(&mut self, targets: Loop, body: &[Stmt]) {
         self.loops.push(targets);
         self.stmts(body);
         self.loops.pop();
     }
-}
-
-/// The variables that a loop assigns.
-fn assigned(condition: Option<&Expr>, body: &[Stmt]) -> BTreeSet<LocalId> {
-    let (mut by_stmt, mut by_expr) = (BTreeSet::new(), BTreeSet::new());
-    let mut on_expr = |expr: &Expr| {
-        if let ExprKind::StepLocal { local, .. } = expr.kind {
-            by_expr.insert(local);
-        }
-    };
-    let mut on_stmt = |stmt: &Stmt| {
-        if let StmtKind::SetLocal(local, _) | StmtKind::ForRange { var: local, .. } = stmt.kind {
-            by_stmt.insert(local);
-        }
-    };
-    if let Some(condition) = condition {
-        visit::each_part(condition, &mut on_expr);
-    }
-    visit::each_stmt(body, &mut on_stmt, &mut on_expr);
-    by_stmt.union(&by_expr).copied().collect()
 }
 
 /// Whether evaluating an expression reads a variable.

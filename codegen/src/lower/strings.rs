@@ -253,11 +253,21 @@ impl Body<'_, '_> {
                 let members: Vec<&Ty> = members.iter().map(|(_, ty)| ty).collect();
                 self.cast_tuple(inner, from.iter().map(|(_, ty)| ty).collect(), members, to);
             }
+            (Ty::Ipv4, Ty::Network) => self.network_of(inner, to),
             _ => {
                 let place = self.place(inner);
                 self.cast_place(place, &inner.ty, ty, to);
             }
         }
+    }
+
+    /// The network of one address, as an LPM trie's key has it.
+    fn network_of(&mut self, address: &Expr, to: Memory) {
+        let address = self.number(address);
+        let all_bits = self.b.constant(32);
+        self.b.store(4, to.ptr, to.offset, all_bits);
+        let address = self.b.op(Op::Bswap(32, address));
+        self.b.store(4, to.ptr, to.offset + 4, address);
     }
 
     /// A shorter string loses its end, a longer one gets zeros.

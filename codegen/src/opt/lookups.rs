@@ -118,7 +118,9 @@ impl Facts {
                 only_read.extend(&args[1..]);
                 self.changes.push((here, self.maps.get(&args[0]).copied()));
             }
-            Op::Call(Helper::ForEachMapElem, _) | Op::CallFunc(..) => self.changes.push((here, None)),
+            Op::Call(Helper::ForEachMapElem | Helper::Loop, _) | Op::CallFunc(..) => {
+                self.changes.push((here, None))
+            }
             _ => {}
         }
         let other = op.operands().into_iter().filter(|it| !only_read.contains(it));

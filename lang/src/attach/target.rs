@@ -1,21 +1,18 @@
 //! The fields of an attach point to its target, by probe type.
 
 use super::grammar::{self, Field, Place};
-use super::{Point, Target, Timer, Unit, XdpMode};
+use super::{Access, Point, Target, Timer, Unit, XdpMode};
+use crate::counters;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::parse::{literal, quote};
 use crate::probes::ProbeKind;
 use crate::source::Span;
+use std::collections::BTreeSet;
 
 /// Probe types that scripts for bpftrace may name, or that the design plans, with their aliases.
-const UNSUPPORTED: [(&str, &str); 12] = [
-    ("usdt", "U"),
-    ("software", "s"),
-    ("hardware", "h"),
-    ("watchpoint", "w"),
+const UNSUPPORTED: [(&str, &str); 7] = [
     ("asyncwatchpoint", "aw"),
     ("iter", "it"),
-    ("self", ""),
     ("test", ""),
     ("bench", ""),
     ("tc", ""),
@@ -46,7 +43,6 @@ fn provider_kind(provider: &Field) -> Result<ProbeKind, Diagnostic> {
         let span = provider.part(0, label.len() + 1);
         return Err(Diagnostic::error(span, "names for probes are not supported yet"));
     }
-    // `U` is another probe type than `u`: only this alias tells them apart by case.
     let unsupported = UNSUPPORTED
         .iter()
         .find(|(full, alias)| full.eq_ignore_ascii_case(name) || !name.is_empty() && *alias == name);
@@ -97,7 +93,11 @@ impl Attach<'_> {
             | ProbeKind::Fentry
             | ProbeKind::Fexit => self.function(),
             ProbeKind::Uprobe | ProbeKind::Uretprobe => self.user(),
+            ProbeKind::Usdt => self.usdt(),
             ProbeKind::Interval | ProbeKind::Profile => self.timer(),
+            ProbeKind::Software | ProbeKind::Hardware => self.counter(),
+            ProbeKind::Watchpoint => self.watchpoint(),
+            ProbeKind::SelfSignal => self.signal(),
             ProbeKind::Xdp => self.interface(),
         }
     }
@@ -193,6 +193,16 @@ impl Attach<'_> {
         })
     }
 
+    fn usdt(&self) -> Result<Target, Diagnostic> {
+        let (path, provider, name) = match self.fields(2, 3)? {
+            [path, name] => (path, "*", name),
+            [path, provider, name] => (path, provider.text.as_str(), name),
+            _ => return Err(self.wrong(self.span, "attach point is incomplete")),
+        };
+        let (path, provider) = (path.text.clone(), provider.to_owned());
+        Ok(Target::Usdt { path, provider, name: name.text.clone(), location: None })
+    }
+
     /// A function field, with an offset only where one is allowed.
     fn place(&self, field: &Field) -> Result<Place, Diagnostic> {
         let place = grammar::place(&field.text).map_err(|message| self.wrong(field.span, message))?;
@@ -250,6 +260,75 @@ impl Attach<'_> {
             None => Err(Diagnostic::error(field.span, "period is too long")),
             Some(0) => Err(Diagnostic::error(field.span, "period is shorter than a microsecond")),
             Some(_) => Ok(Target::Timer(Timer::Period(n, unit))),
+        }
+    }
+
+    fn counter(&self) -> Result<Target, Diagnostic> {
+        let fields = self.fields(1, 2)?;
+        let name = &fields[0];
+        if counters::find(self.kind, &name.text).is_none() {
+            let message = format!("there is no {} event {}", self.kind.name(), quote(&name.text));
+            let names = counters::names(self.kind);
+            let near = nearest(&name.text, names.iter().copied());
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the events are {}", names.join(", ")),
+            };
+            return Err(Diagnostic::error(name.span, message).hint(hint));
+        }
+        let count = fields.get(1).map(|it| self.plain_number(it)).transpose()?;
+        match (count, fields.get(1)) {
+            (Some(0), Some(field)) => Err(self.wrong(field.span, "the count must be at least 1")),
+            _ => Ok(Target::Counter { name: name.text.clone(), count }),
+        }
+    }
+
+    fn watchpoint(&self) -> Result<Target, Diagnostic> {
+        let [address, length, mode] = self.fields(3, 3)? else {
+            return Err(self.wrong(self.span, "attach point is incomplete"));
+        };
+        let access = [Access::Write, Access::ReadWrite, Access::Execute];
+        let sorted: BTreeSet<char> = mode.text.chars().collect();
+        let is_it = |it: &&Access| {
+            mode.text.len() == sorted.len() && it.letters().chars().collect::<BTreeSet<_>>() == sorted
+        };
+        let Some(access) = access.iter().find(is_it) else {
+            let message = format!("a watchpoint has no mode {}", quote(&mode.text));
+            return Err(Diagnostic::error(mode.span, message).hint("the modes are `w`, `rw` and `x`"));
+        };
+        let bytes = self.plain_number(length)?;
+        let length = match u8::try_from(bytes) {
+            Ok(bytes @ (1 | 2 | 4 | 8)) => bytes,
+            _ => return Err(self.wrong(length.span, "a watchpoint has 1, 2, 4 or 8 bytes")),
+        };
+        if *access == Access::Execute && length != 8 {
+            return Err(self.wrong(self.span, "a watchpoint for `x` has a length of 8"));
+        }
+        let at = self.plain_number(address)?;
+        if *access != Access::Execute && at % u64::from(length) != 0 {
+            return Err(self.wrong(address.span, format!("the address is not a multiple of {length}")));
+        }
+        Ok(Target::Memory { address: at, length, access: *access })
+    }
+
+    fn signal(&self) -> Result<Target, Diagnostic> {
+        let [what, name] = self.fields(2, 2)? else {
+            return Err(self.wrong(self.span, "attach point is incomplete"));
+        };
+        if what.text != "signal" {
+            return Err(self.wrong(what.span, format!("{} is not an event of the tracer", quote(&what.text))));
+        }
+        match name.text.as_str() {
+            "SIGUSR1" => Ok(Target::Signal),
+            other => Err(self.wrong(name.span, format!("{} cannot be waited for", quote(other)))),
+        }
+    }
+
+    fn plain_number(&self, field: &Field) -> Result<u64, Diagnostic> {
+        let number = literal::number(&field.text).map_err(|message| self.wrong(field.span, message))?;
+        match number.is_duration {
+            true => Err(self.wrong(field.span, format!("{} is a time, not a number", quote(&field.text)))),
+            false => Ok(number.value),
         }
     }
 

@@ -61,6 +61,18 @@ fn user_targets() {
 }
 
 #[test]
+fn static_probes() {
+    for (text, path, provider, name) in [
+        ("usdt:/bin/x:p", "/bin/x", "*", "p"),
+        ("U:/bin/x:mine:p*", "/bin/x", "mine", "p*"),
+        ("USDT:libc:*:setjmp", "libc", "*", "setjmp"),
+    ] {
+        let (path, provider, name) = (path.into(), provider.into(), name.into());
+        check(text, ProbeKind::Usdt, Target::Usdt { path, provider, name, location: None });
+    }
+}
+
+#[test]
 fn timers_and_interfaces() {
     for (text, timer) in [
         ("interval:s:1", Timer::Period(1, Unit::Seconds)),
@@ -81,14 +93,43 @@ fn timers_and_interfaces() {
 }
 
 #[test]
+fn events_and_memory() {
+    use ProbeKind::{Hardware, SelfSignal, Software, Watchpoint};
+    let counter = |name: &str, count| Target::Counter { name: name.into(), count };
+    check("software:page-faults", Software, counter("page-faults", None));
+    check("s:cs:10", Software, counter("cs", Some(10)));
+    check("hardware:cycles:1e6", Hardware, counter("cycles", Some(1_000_000)));
+    for (mode, access) in [("w", Access::Write), ("wr", Access::ReadWrite), ("rw", Access::ReadWrite)] {
+        let target = Target::Memory { address: 0x1000, length: 4, access };
+        check(&format!("w:0x1000:4:{mode}"), Watchpoint, target);
+    }
+    let code = Target::Memory { address: 0x1003, length: 8, access: Access::Execute };
+    check("watchpoint:0x1003:8:x", Watchpoint, code);
+    check("self:signal:SIGUSR1", SelfSignal, Target::Signal);
+}
+
+#[test]
 fn wrong_attach_points() {
     for (text, part, message) in [
         ("krpobe:f", "krpobe", "unknown probe type `krpobe`\ndid you mean `kprobe`?"),
         ("hello", "hello", "unknown probe type `hello`"),
         (":f", "", "probe type is missing"),
-        ("usdt:/bin/x:p", "usdt", "usdt probes are not supported yet"),
-        ("U:/bin/x:p", "U", "usdt probes are not supported yet"),
-        ("Software:cs", "Software", "software probes are not supported yet"),
+        ("U:/bin/x", "U:/bin/x", "attach point is incomplete\nwrite `usdt:PATH:[PROVIDER:]NAME`"),
+        (
+            "s:page-falts",
+            "page-falts",
+            "there is no software event `page-falts`\ndid you mean `page-faults`?",
+        ),
+        ("h:cycles:0", "0", "the count must be at least 1\nwrite `hardware:EVENT[:COUNT]`"),
+        ("h:cycles:1ms", "1ms", "`1ms` is a time, not a number\nwrite `hardware:EVENT[:COUNT]`"),
+        ("w:0x1000:8:r", "r", "a watchpoint has no mode `r`\nthe modes are `w`, `rw` and `x`"),
+        ("w:0x1000:3:w", "3", "a watchpoint has 1, 2, 4 or 8 bytes\nwrite `watchpoint:ADDRESS:LENGTH:MODE`"),
+        (
+            "w:0x1001:4:w",
+            "0x1001",
+            "the address is not a multiple of 4\nwrite `watchpoint:ADDRESS:LENGTH:MODE`",
+        ),
+        ("self:signal:SIGTERM", "SIGTERM", "`SIGTERM` cannot be waited for\nwrite `self:signal:SIGUSR1`"),
         ("it:task", "it", "iter probes are not supported yet"),
         ("a=kprobe:f", "a=", "names for probes are not supported yet"),
         ("begin:x", ":x", "attach point is too long\nwrite `begin`"),

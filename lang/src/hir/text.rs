@@ -58,6 +58,7 @@ pub fn type_name(ty: &Ty, types: &TypeTable) -> String {
         Ty::Ksym => "ksym_t".to_owned(),
         Ty::Usym => "usym_t".to_owned(),
         Ty::Ipv4 => "ipv4".to_owned(),
+        Ty::Network => "network".to_owned(),
         Ty::Ipv6 => "ipv6".to_owned(),
         Ty::Inet => "inet".to_owned(),
         Ty::Mac => "macaddr_t".to_owned(),
@@ -113,12 +114,7 @@ impl<'a> Printer<'a> {
         let key = map.key.as_ref().map_or(String::new(), |key| format!("[{}]", self.ty(key)));
         let kind = match map.kind {
             _ if map.key.is_none() => "scalar".to_owned(),
-            MapKind::Hash => format!("hash({})", map.max_entries),
-            MapKind::LruHash => format!("lruhash({})", map.max_entries),
-            MapKind::PerCpuHash => format!("percpuhash({})", map.max_entries),
-            MapKind::PerCpuLruHash => format!("percpulruhash({})", map.max_entries),
-            MapKind::Array => format!("array({})", map.max_entries),
-            MapKind::Lpm => format!("lpm({})", map.max_entries),
+            kind => format!("{}({})", kind.name(), map.max_entries),
         };
         let line = format!("map {}{key}: {} = {kind}", map.name, self.ty(&map.value));
         self.line(line);
@@ -192,6 +188,11 @@ impl<'a> Printer<'a> {
             }
             StmtKind::ForRange { var, start, end, body } => {
                 let head = format!("for {} : {}..{}", self.local(*var), self.expr(start), self.expr(end));
+                self.block(&head, body);
+                "}".to_owned()
+            }
+            StmtKind::ForMap { var, map, body } => {
+                let head = format!("for {} : {}", self.local(*var), self.element(*map, None));
                 self.block(&head, body);
                 "}".to_owned()
             }
@@ -289,7 +290,7 @@ impl<'a> Printer<'a> {
                 step(&self.element(*map, key.as_deref()), *by, *prefix)
             }
             ExprKind::Builtin(builtin, args) => self.builtin(*builtin, args, &expr.ty),
-            ExprKind::Register(n) => format!("arg{n}"),
+            ExprKind::Register(n) | ExprKind::StaticArgument(n, _) => format!("arg{n}"),
             ExprKind::ReturnRegister => "retval".to_owned(),
             ExprKind::Argument(n) => format!("argument({n})"),
             ExprKind::Record => "args".to_owned(),
@@ -317,6 +318,7 @@ impl<'a> Printer<'a> {
                 | ExprKind::TupleField(..)
                 | ExprKind::Builtin(..)
                 | ExprKind::Register(_)
+                | ExprKind::StaticArgument(..)
                 | ExprKind::ReturnRegister
                 | ExprKind::Argument(_)
                 | ExprKind::Record

@@ -14,6 +14,7 @@ impl Expr {
             | ExprKind::StepLocal { .. }
             | ExprKind::Register(_)
             | ExprKind::ReturnRegister
+            | ExprKind::StaticArgument(..)
             | ExprKind::Argument(_)
             | ExprKind::Record
             | ExprKind::HasHeader(_)

@@ -6,7 +6,7 @@ use super::{infer, operators, places};
 use crate::ast;
 use crate::builtins::{Builtin, Kind};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::hir::{self, Clock, ExprKind, MapOp};
+use crate::hir::{self, Clock, ExprKind, MapKind, MapOp};
 use crate::source::Span;
 use crate::ty::{Space, TimestampTy, Ty};
 
@@ -308,6 +308,10 @@ impl<'a> Body<'_, 'a> {
                 let value = self.read_element(element);
                 self.stack_length(value, span)
             }
+            (MapOp::Len, _, []) if self.cx.maps.kind(name) == MapKind::Lpm => self.fail(Diagnostic::error(
+                at,
+                format!("the kernel does not count the entries of `{name}`, an lpm map"),
+            )),
             (MapOp::Len, _, []) => with_key(self.whole_map(name, at), None),
             (MapOp::HasKey | MapOp::Delete, Some(key), []) => {
                 let key = self.value(key);

@@ -25,9 +25,7 @@ impl<'a> Body<'_, 'a> {
             ExprKind::Ipv4(address) => {
                 hir::Expr { kind: hir::ExprKind::Const((*address).into()), ty: Ty::Ipv4, span }
             }
-            ExprKind::Cidr4(..) => self.fail(
-                Diagnostic::error(span, "a network is not a value").hint("write `ip.saddr in 10.0.0.0/8`"),
-            ),
+            ExprKind::Cidr4(network, prefix) => self.network_literal(*network, *prefix, span),
             ExprKind::Mac(bytes) => {
                 hir::Expr { kind: hir::ExprKind::Bytes(bytes.to_vec()), ty: Ty::Mac, span }
             }

@@ -63,24 +63,12 @@ pub(super) fn declare(cx: &mut Context, script: &ast::Script) {
 }
 
 fn declared(cx: &mut Context, decl: &ast::MapDecl) -> Option<Declared> {
-    const KINDS: [(&str, MapKind); 6] = [
-        ("hash", MapKind::Hash),
-        ("lruhash", MapKind::LruHash),
-        ("percpuhash", MapKind::PerCpuHash),
-        ("percpulruhash", MapKind::PerCpuLruHash),
-        ("array", MapKind::Array),
-        ("lpm", MapKind::Lpm),
-    ];
     let word = decl.kind.text.as_str();
-    let Some((_, kind)) = KINDS.into_iter().find(|(name, _)| *name == word) else {
-        let near = nearest(word, KINDS.map(|it| it.0)).map(|it| format!("did you mean `{it}`?"));
+    let Some(kind) = MapKind::ALL.into_iter().find(|it| it.name() == word) else {
+        let near = nearest(word, MapKind::ALL.map(MapKind::name)).map(|it| format!("did you mean `{it}`?"));
         cx.report(Diagnostic::error(decl.kind.span, format!("unknown map kind `{word}`")).maybe_hint(near));
         return None;
     };
-    if matches!(kind, MapKind::Lpm | MapKind::Array) {
-        cx.report(Diagnostic::error(decl.kind.span, format!("`{word}` maps are not supported yet")));
-        return None;
-    }
     let size = match &decl.size {
         None => cx.config.max_map_keys,
         Some(ast::Expr { kind: ast::ExprKind::Word(word), .. })
@@ -125,6 +113,17 @@ impl<'a> Maps<'a> {
         for (rank, map) in self.used.values_mut().enumerate() {
             map.id = MapId(rank as u32);
         }
+    }
+
+    /// What the script declared the map as, or what it was before.
+    pub fn kind(&self, name: &str) -> MapKind {
+        let declared = self.declared.get(name).map(|it| it.kind);
+        declared.or(self.known(name).map(|it| it.kind)).unwrap_or(MapKind::Hash)
+    }
+
+    /// Gives the map the key type that its kind prescribes.
+    pub fn set_key_type(&mut self, name: &str, ty: Ty, span: Span) {
+        self.touch(name, span).0.key = Slot::declared(ty, span);
     }
 
     fn id(&self, name: &str) -> MapId {
@@ -183,12 +182,11 @@ impl<'a> Maps<'a> {
             (None, Some(known)) => known.max_entries.max(config.max_map_keys),
             (None, None) => config.max_map_keys,
         };
-        let kind = declared.map(|it| it.kind).or(known.map(|it| it.kind));
         hir::Map {
             name: name.to_owned(),
             key: keyed.then(|| map.key.ty().clone()),
             value: map.value.ty().clone(),
-            kind: kind.unwrap_or(MapKind::Hash),
+            kind: self.kind(name),
             max_entries: if keyed { entries } else { 1 },
             span: declared.map_or(map.span, |it| it.span),
         }
@@ -270,6 +268,7 @@ impl<'a> Body<'_, 'a> {
             self.cx.report(wrong);
             return Element { name, id: self.cx.maps.id(name), key: None, span };
         }
+        self.check_kind(name, key.is_some(), &Known::NOTHING, span);
         let key = key.map(|key| self.storable(name, key)).map(|key| self.admit_key(name, key));
         Element { name, id: self.cx.maps.id(name), key, span }
     }
@@ -299,6 +298,9 @@ impl<'a> Body<'_, 'a> {
     }
 
     fn admit_key(&mut self, name: &str, key: hir::Expr) -> hir::Expr {
+        if matches!(self.cx.maps.kind(name), MapKind::Array | MapKind::Lpm) {
+            return self.shape_key(name, key);
+        }
         let (map, _) = self.cx.maps.touch(name, key.span);
         let (first, known) = (map.key.span, map.known);
         let admitted = map.key.admit(Known::of(&key), key.span, &self.cx.types);
@@ -338,6 +340,7 @@ impl<'a> Body<'_, 'a> {
         span: Span,
         sum: bool,
     ) -> Option<Ty> {
+        self.check_kind(element.name, true, &new, span);
         let (map, _) = self.cx.maps.touch(element.name, element.span);
         map.assigned = true;
         let (first, known) = (map.value.span, map.known);
@@ -370,6 +373,54 @@ impl<'a> Body<'_, 'a> {
         }
         self.warn_lost_sign(admitted, span, element.name);
         Some(ty)
+    }
+
+    /// The map that a loop runs over, and the type of its entries.
+    pub(super) fn entries(&mut self, map: &'a ast::Expr) -> Option<(MapId, Ty)> {
+        let ast::ExprKind::Map { name, key } = &map.kind else {
+            self.cx.report(
+                Diagnostic::error(map.span, "`for` runs over a range or a map")
+                    .hint("write `for ($i : 0..n)` or `for ($kv : @map)`"),
+            );
+            return None;
+        };
+        if let Some(key) = key.first() {
+            self.cx.report(
+                Diagnostic::error(key.span, "`for` runs over a whole map, this is one element")
+                    .hint(format!("write `for ($kv : {name})`")),
+            );
+            return None;
+        }
+        let id = self.whole_map(name, map.span);
+        let (found, _) = self.cx.maps.touch(name, map.span);
+        let (keyed, key, value) = (found.keyed, found.key.ty().clone(), found.value.ty().clone());
+        if let Some((false, first)) = keyed {
+            self.cx.report(
+                Diagnostic::error(map.span, format!("`{name}` has no keys to run over"))
+                    .label(first, "used without a key here"),
+            );
+            return None;
+        }
+        if self.cx.maps.kind(name) == MapKind::Lpm {
+            let wrong = format!("the kernel does not walk `{name}`, an lpm map");
+            self.cx.report(Diagnostic::error(map.span, wrong).hint("keep its networks in a `hash` as well"));
+            return None;
+        }
+        let value = match &value {
+            Ty::Agg(agg) => match agg_value(agg) {
+                Some(ty) => ty,
+                None => {
+                    let agg = agg_name(agg);
+                    let wrong = format!("`{name}` is a `{agg}`, a loop cannot run over it");
+                    let hint = format!("to show it use `print({name})`");
+                    self.cx.report(Diagnostic::error(map.span, wrong).hint(hint));
+                    return None;
+                }
+            },
+            _ => value,
+        };
+        let known = key != Ty::Error && value != Ty::Error;
+        Some((id, if known { Ty::Tuple(vec![key, value]) } else { Ty::Error }))
     }
 
     /// The element as a value.

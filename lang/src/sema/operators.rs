@@ -270,8 +270,9 @@ impl<'a> Body<'_, 'a> {
 
     /// Two strings, tuples or addresses in one type.
     fn one_memory_type(&mut self, left: hir::Expr, right: hir::Expr) -> Pair {
-        use Ty::{Inet, Ipv6, Mac, Record, Str, Tuple, Usym};
-        let comparable = |ty: &Ty| matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Usym);
+        use Ty::{Inet, Ipv6, Mac, Network, Record, Str, Tuple, Usym};
+        let comparable =
+            |ty: &Ty| matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Network | Usym);
         let joined = infer::join(&Known::of(&left), &Known::of(&right), &self.cx.types);
         let ty = joined.map(|it| it.ty).filter(comparable)?;
         Some((infer::coerce(left, &ty), infer::coerce(right, &ty)))

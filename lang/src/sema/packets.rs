@@ -1,6 +1,7 @@
 //! Packet probes: headers as values, networks, verdicts.
 
 use super::stmts::{Body, effect_expr};
+use super::tables;
 use crate::ast;
 use crate::builtins::Builtin;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -80,14 +81,13 @@ impl<'a> Body<'_, 'a> {
     /// `value in set`
     pub(super) fn member_of(&mut self, value: &'a ast::Expr, set: &'a ast::Expr, span: Span) -> hir::Expr {
         let value = self.value(value);
+        if let Some(name) = tables::whole_map(set) {
+            return self.member_of_map(value, name, set.span, span);
+        }
         let &ast::ExprKind::Cidr4(network, prefix) = &set.kind else {
-            let what = match &set.kind {
-                ast::ExprKind::Map { .. } => "`in` a map",
-                _ => "`in` anything but a network",
-            };
             return self.fail(
-                Diagnostic::error(set.span, format!("{what} is not supported yet"))
-                    .hint("a network is written `10.0.0.0/8`"),
+                Diagnostic::error(set.span, "`in` needs a network or a map")
+                    .hint("for example `ip.saddr in 10.0.0.0/8` or `ip.saddr in @blocked`"),
             );
         };
         if value.ty != Ty::Ipv4 {

@@ -5,13 +5,14 @@ use super::Context;
 use super::uses::Uses;
 use crate::ast;
 use crate::attach::{self, Point, Target};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::MissingProbes;
 use crate::host::{FunctionTy, Matches};
 use crate::probes::{Context as Receives, ProbeKind};
 use crate::source::Span;
 use crate::tracefs;
 use crate::ty::{Field, StructId, Ty};
+use crate::usdt;
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -30,6 +31,8 @@ pub(super) struct Instance<'a> {
     pub record: Option<StructId>,
     /// The function's type, when it is used and known.
     pub signature: Option<Rc<FunctionTy>>,
+    /// Of a static probe, when any are used.
+    pub arguments: Vec<usdt::Argument>,
     /// System call tracepoints carry pointers into user memory.
     pub syscall: bool,
 }
@@ -45,6 +48,8 @@ struct Shape {
     params: Vec<Option<(usize, String, Ty)>>,
     /// The result and its place.
     result: Option<(usize, Ty)>,
+    /// Where a static probe's arguments are.
+    arguments: Vec<usdt::Argument>,
 }
 
 /// Every body with its targets, in the order of the script.
@@ -115,10 +120,19 @@ fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut
                 known.points.push(point);
                 continue;
             }
-            let (kind, syscall) = (shape.kind, shape.syscall);
+            let (kind, syscall, arguments) = (shape.kind, shape.syscall, shape.arguments.clone());
             shapes.push(shape);
             let span = probe.points.iter().fold(written.span, |span, it| span.to(it.span));
-            instances.push(Instance { probe, span, kind, points: vec![point], record, signature, syscall });
+            instances.push(Instance {
+                probe,
+                span,
+                kind,
+                points: vec![point],
+                record,
+                signature,
+                arguments,
+                syscall,
+            });
         }
     }
 }
@@ -132,15 +146,17 @@ fn targets(cx: &mut Context, written: &ast::AttachPoint) -> Vec<Point> {
             return Vec::new();
         }
     };
-    if matches!(point.target, Target::None | Target::Timer(_)) {
+    if matches!(
+        point.target,
+        Target::None | Target::Timer(_) | Target::Counter { .. } | Target::Memory { .. } | Target::Signal
+    ) {
         return vec![point];
     }
     let missing = match cx.host.matches(&point) {
         Matches::Points(points) if !points.is_empty() => return points,
         Matches::Points(_) => {
-            let similar = cx.host.similar(&point);
             let name = point.name();
-            let near = crate::diagnostic::nearest(&name, similar.iter().map(String::as_str));
+            let near = nearest_point(&name, &cx.host.similar(&point));
             let near = near.map(|it| format!("did you mean `{it}`?"));
             Diagnostic::error(written.span, format!("`{name}` does not exist on this machine"))
                 .maybe_hint(near)
@@ -164,6 +180,14 @@ fn targets(cx: &mut Context, written: &ast::AttachPoint) -> Vec<Point> {
     Vec::new()
 }
 
+/// The name that was meant: one that differs in its last part, or else any.
+fn nearest_point(name: &str, similar: &[String]) -> Option<String> {
+    let (head, last) = name.rsplit_once(':').unwrap_or(("", name));
+    let siblings = similar.iter().filter_map(|it| it.rsplit_once(':').filter(|it| it.0 == head));
+    let sibling = nearest(last, siblings.map(|it| it.1)).map(|it| format!("{head}:{it}"));
+    sibling.or_else(|| nearest(name, similar.iter().map(String::as_str)).map(str::to_owned))
+}
+
 /// What the body sees of a target, and the types it needs for that.
 fn shape(
     cx: &mut Context,
@@ -177,6 +201,7 @@ fn shape(
         fields: Vec::new(),
         params: Vec::new(),
         result: None,
+        arguments: Vec::new(),
     };
     let (mut record, mut signature) = (None, None);
     match (point.kind.context(), &point.target) {
@@ -189,6 +214,15 @@ fn shape(
                     uses.args.iter().map(|name| fields.iter().find(|it| it.name == *name).cloned()).collect()
                 }
             };
+        }
+        (_, Target::Usdt { location: Some(location), .. }) if uses.numbered => {
+            match usdt::arguments(&location.arguments) {
+                Ok(arguments) => shape.arguments = arguments,
+                Err(reason) => {
+                    let message = format!("an argument of `{}` cannot be read: {reason}", point.name());
+                    cx.report(Diagnostic::error(span, message));
+                }
+            }
         }
         (Receives::BtfArguments, Target::Function { module, name, .. }) if uses.any_args() || uses.retval => {
             let name = module.as_ref().map_or(name.clone(), |module| format!("{module}:{name}"));

@@ -58,6 +58,19 @@ impl<'a> Body<'_, 'a> {
         id
     }
 
+    /// Declares a variable whose type is not its own but what rounds of inference made of something
+    /// else; [`Ty::Error`] while that is not known.
+    pub(super) fn declare_as(&mut self, name: &'a str, span: Span, ty: Ty) -> LocalId {
+        let id = self.declare(name, span, None);
+        if ty != Ty::Error {
+            let slot = self.slot(id);
+            let changed = *slot.ty() != ty;
+            *slot = Slot::declared(ty, span);
+            self.cx.changed |= changed;
+        }
+        id
+    }
+
     /// The visible variable of that name.
     pub(super) fn local(&self, name: &str) -> Option<LocalId> {
         self.scopes.find(name)

@@ -127,9 +127,7 @@ impl<'a> Body<'_, 'a> {
                 hir::StmtKind::While { condition, body: self.loop_body(Loop::Real, body) }
             }
             ForRange { var, start, end, body } => return self.for_range(var, start, end, body, span, out),
-            ForMap { .. } => {
-                return self.cx.report(Diagnostic::error(span, "`for` over a map is not supported yet"));
-            }
+            ForMap { var, map, body } => return self.for_map(var, map, body, span, out),
             Unroll { count, body } => {
                 let count = self.copies(count);
                 hir::StmtKind::Unroll { count, body: self.loop_body(Loop::Unrolled, body) }
@@ -228,6 +226,35 @@ impl<'a> Body<'_, 'a> {
     ) {
         let start = self.int64(start);
         let end = self.int64(end);
+        self.new_loop_variable(var);
+        self.scopes.enter();
+        let id = self.declare(&var.text, var.span, Some(Ty::I64));
+        let body = self.loop_body(Loop::Real, body);
+        self.scopes.leave();
+        out.push(hir::Stmt { kind: hir::StmtKind::ForRange { var: id, start, end, body }, span });
+    }
+
+    fn for_map(
+        &mut self,
+        var: &'a ast::Ident,
+        map: &'a ast::Expr,
+        body: &'a ast::Block,
+        span: Span,
+        out: &mut Vec<hir::Stmt>,
+    ) {
+        let entries = self.entries(map);
+        self.new_loop_variable(var);
+        self.scopes.enter();
+        let ty = entries.as_ref().map_or(Ty::Error, |it| it.1.clone());
+        let id = self.declare_as(&var.text, var.span, ty);
+        let body = self.loop_body(Loop::Real, body);
+        self.scopes.leave();
+        if let Some((map, _)) = entries {
+            out.push(hir::Stmt { kind: hir::StmtKind::ForMap { var: id, map, body }, span });
+        }
+    }
+
+    fn new_loop_variable(&mut self, var: &ast::Ident) {
         if let Some(earlier) = self.local(&var.text) {
             let earlier = self.declaration(earlier);
             self.cx.report(
@@ -236,11 +263,6 @@ impl<'a> Body<'_, 'a> {
                     .hint("give the loop's variable another name"),
             );
         }
-        self.scopes.enter();
-        let id = self.declare(&var.text, var.span, Some(Ty::I64));
-        let body = self.loop_body(Loop::Real, body);
-        self.scopes.leave();
-        out.push(hir::Stmt { kind: hir::StmtKind::ForRange { var: id, start, end, body }, span });
     }
 
     fn loop_body(&mut self, kind: Loop, body: &'a ast::Block) -> Vec<hir::Stmt> {

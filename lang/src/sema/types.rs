@@ -271,9 +271,9 @@ impl<'a> Body<'_, 'a> {
 impl super::probes::Instance<'_> {
     /// Whose memory a pointer without further information points to.
     pub(super) fn space(&self) -> Space {
-        use crate::probes::ProbeKind::{Uprobe, Uretprobe};
+        use crate::probes::ProbeKind::{Uprobe, Uretprobe, Usdt};
         match self.kind {
-            Uprobe | Uretprobe => Space::User,
+            Uprobe | Uretprobe | Usdt => Space::User,
             _ if self.syscall => Space::User,
             _ => Space::Kernel,
         }

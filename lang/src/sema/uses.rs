@@ -1,6 +1,7 @@
 //! What a probe's text uses of the place that it is attached to: targets that do not differ in it
 //! share one program.
 
+use super::words::arg_number;
 use crate::ast::{Arg, Block, Expr, ExprKind, Probe, Stmt, StmtKind, TypeOrExpr};
 use crate::c;
 use std::collections::BTreeSet;
@@ -16,6 +17,8 @@ pub(super) struct Uses {
     pub args: BTreeSet<String>,
     /// `retval`
     pub retval: bool,
+    /// `arg0`, `arg1`, …
+    pub numbered: bool,
 }
 
 impl Uses {
@@ -47,6 +50,7 @@ impl<'a> Walk<'a> {
             "probe" => self.uses.name = true,
             "args" => self.uses.all_args = true,
             "retval" => self.uses.retval = true,
+            word if arg_number(word).is_some() => self.uses.numbered = true,
             word => self.within_macro(word),
         }
     }

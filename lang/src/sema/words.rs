@@ -197,6 +197,7 @@ impl<'a> Body<'_, 'a> {
         let kind = match self.probe.kind {
             ProbeKind::Kprobe | ProbeKind::Uprobe if n < MOST_ARGS => ExprKind::Register(n),
             ProbeKind::RawTracepoint if n < MOST_ARGS => ExprKind::Argument(n),
+            ProbeKind::Usdt => return self.static_argument(n, span),
             ProbeKind::Kprobe | ProbeKind::Uprobe | ProbeKind::RawTracepoint => {
                 let message = format!("`arg{n}` is too far, there are `arg0` to `arg{}`", MOST_ARGS - 1);
                 return self.fail(Diagnostic::error(span, message));
@@ -207,6 +208,22 @@ impl<'a> Body<'_, 'a> {
             }
         };
         hir::Expr { kind, ty: Ty::U64, span }
+    }
+
+    /// `argN` of a static probe: 64 bits, with the sign that the note tells.
+    fn static_argument(&mut self, n: u32, span: Span) -> hir::Expr {
+        let arguments = &self.probe.arguments;
+        let Some(argument) = arguments.get(n as usize).cloned() else {
+            let has = match arguments.len() {
+                0 => "no argument".to_owned(),
+                1 => "one argument, `arg0`".to_owned(),
+                count => format!("the arguments `arg0` to `arg{}`", count - 1),
+            };
+            let message = format!("`{}` has {has}, not `arg{n}`", self.probe.points[0].name());
+            return self.fail(Diagnostic::error(span, message));
+        };
+        let ty = if argument.signed { Ty::I64 } else { Ty::U64 };
+        hir::Expr { kind: ExprKind::StaticArgument(n, Box::new(argument)), ty, span }
     }
 
     /// What to type to get at the probe's arguments.
@@ -224,7 +241,7 @@ impl<'a> Body<'_, 'a> {
             (_, _, ProbeKind::Tracepoint | ProbeKind::Fentry | ProbeKind::Fexit) => {
                 Some("arguments have names here; `-lv` lists them".to_owned())
             }
-            (_, _, ProbeKind::Kprobe | ProbeKind::Uprobe) => {
+            (_, _, ProbeKind::Kprobe | ProbeKind::Uprobe | ProbeKind::Usdt) => {
                 Some("arguments are `arg0`, `arg1`, …".to_owned())
             }
             (_, _, kind) if kind.is_return() => Some("a function's end has `retval`".to_owned()),
@@ -418,7 +435,7 @@ impl<'a> Body<'_, 'a> {
 }
 
 /// The number of `arg0`, `arg1`, …
-fn arg_number(word: &str) -> Option<u32> {
+pub(super) fn arg_number(word: &str) -> Option<u32> {
     let digits = word.strip_prefix("arg")?;
     let plain = digits.bytes().all(|it| it.is_ascii_digit());
     digits.parse().ok().filter(|_| plain)

@@ -58,11 +58,11 @@ pub fn kind(program: &manifest::Program) -> Option<ProbeKind> {
 pub fn method(program: &manifest::Program, kernel: &Kernel) -> Method {
     use ProbeKind::*;
     match kind(program) {
-        None | Some(Begin | End) => Method::TestRun,
-        Some(Tracepoint | Interval | Profile) => Method::Perf,
+        None | Some(Begin | End | SelfSignal) => Method::TestRun,
+        Some(Tracepoint | Interval | Profile | Software | Hardware | Watchpoint) => Method::Perf,
         Some(RawTracepoint) => Method::RawTracepoint,
         Some(Kprobe | Kretprobe) => kprobe::method(program, kernel),
-        Some(Uprobe | Uretprobe) => uprobe::method(program, kernel),
+        Some(Uprobe | Uretprobe | Usdt) => uprobe::method(program, kernel),
         Some(Fentry | Fexit) => Method::Trampoline,
         Some(Xdp) => Method::Link,
     }
@@ -119,19 +119,21 @@ pub fn attach(
         Code::Shared(fd) => fd.as_fd(),
     };
     match point.kind {
-        Begin | End | Fentry | Fexit => Ok(Vec::new()),
+        Begin | End | SelfSignal | Fentry | Fexit => Ok(Vec::new()),
         Tracepoint => tracepoint::attach(fd, point, kernel).map(|it| vec![it]),
         RawTracepoint => raw_tracepoint::attach(fd, point).map(|it| vec![it]),
         Kprobe | Kretprobe if program.method == Method::KprobeMulti => {
             kprobe::attach_many(fd, &plan.points).map(|it| vec![it])
         }
         Kprobe | Kretprobe => kprobe::attach(fd, point).map(|it| vec![it]),
-        Uprobe | Uretprobe if program.method == Method::UprobeMulti => {
+        Uprobe | Uretprobe | Usdt if program.method == Method::UprobeMulti => {
             uprobe::attach_many(fd, &plan.points, process).map(|it| vec![it])
         }
-        Uprobe | Uretprobe => uprobe::attach(fd, point, process).map(|it| vec![it]),
+        Uprobe | Uretprobe | Usdt => uprobe::attach(fd, point, process).map(|it| vec![it]),
         Interval => perf::attach_interval(fd, point).map(|it| vec![it]),
         Profile => perf::attach_profile(fd, point, process),
+        Software | Hardware => perf::attach_counter(fd, point, process),
+        Watchpoint => perf::attach_watchpoint(fd, point, process),
         Xdp => xdp::attach(fd, point).map(|it| vec![it]),
     }
 }

@@ -4,7 +4,7 @@
 //! of symbols. Nothing is attached or read from processes.
 
 use super::glob;
-use object::read::{ObjectSymbol, ReadCache};
+use object::read::{ObjectSegment, ObjectSymbol, ReadCache};
 use object::{Object, SymbolKind};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -35,6 +35,15 @@ pub fn functions(path: &Path) -> io::Result<BTreeSet<String>> {
     let defined =
         symbols.filter(|it| it.kind() == SymbolKind::Text && it.is_definition() && it.address() != 0);
     Ok(defined.filter_map(|it| it.name().ok().filter(|it| !it.is_empty()).map(str::to_owned)).collect())
+}
+
+/// The offset in the file of an address that the file is linked for.
+pub fn to_file_offset<'a>(file: &object::File<'a, &'a ReadCache<File>>, address: u64) -> Option<u64> {
+    file.segments().find_map(|segment| {
+        let inside = address.checked_sub(segment.address()).filter(|inside| *inside < segment.size())?;
+        let (start, size) = segment.file_range();
+        (inside < size).then_some(start + inside)
+    })
 }
 
 /// Replaces wildcards, directory by directory; only regular files are left.

@@ -11,15 +11,24 @@ use super::glob;
 use super::reason;
 use crate::backend::{Error, Result};
 use lang::attach::{Point, Target, XdpMode};
+use lang::counters;
 use lang::host::{Host, Matches};
 use lang::probes::ProbeKind;
+use lang::usdt;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 /// What a pattern without a probe type lists: each place once, so no returns; nothing that needs
 /// a file's name; no timers.
-const DEFAULT_KINDS: &[ProbeKind] =
-    &[ProbeKind::Tracepoint, ProbeKind::RawTracepoint, ProbeKind::Kprobe, ProbeKind::Fentry, ProbeKind::Xdp];
+const DEFAULT_KINDS: &[ProbeKind] = &[
+    ProbeKind::Tracepoint,
+    ProbeKind::RawTracepoint,
+    ProbeKind::Kprobe,
+    ProbeKind::Fentry,
+    ProbeKind::Software,
+    ProbeKind::Hardware,
+    ProbeKind::Xdp,
+];
 
 /// Writes what matches; all probes when there is no pattern. Returns what this machine cannot list,
 /// and why, where the pattern did not ask for it by name.
@@ -98,18 +107,27 @@ fn points(host: &LinuxHost, pattern: &str, left_out: &mut Vec<String>) -> Result
 /// A line of a listing.
 enum Listed {
     Point(Point),
-    /// A probe type and unit, to be followed by a number.
-    Timer(String),
+    /// A probe type and a unit or an event, to be followed by a number.
+    Open(String),
 }
 
 fn matching(host: &LinuxHost, kind: ProbeKind, rest: &str) -> std::result::Result<Vec<Listed>, String> {
     if matches!(kind, ProbeKind::Interval | ProbeKind::Profile) {
         let units = ["hz", "ms", "s", "us"].into_iter().filter(|it| glob::matches(rest, it));
-        return Ok(units.map(|it| Listed::Timer(format!("{}:{it}:", kind.name()))).collect());
+        return Ok(units.map(|it| Listed::Open(format!("{}:{it}:", kind.name()))).collect());
+    }
+    if matches!(kind, ProbeKind::Software | ProbeKind::Hardware) {
+        let events =
+            counters::names(kind).into_iter().filter(|it| glob::matches(rest.trim_end_matches(':'), it));
+        return Ok(events.map(|it| Listed::Open(format!("{}:{it}:", kind.name()))).collect());
     }
     let Some(target) = target(kind, rest) else { return Ok(Vec::new()) };
     match host.matches(&Point { kind, target }) {
-        Matches::Points(points) => Ok(points.into_iter().map(Listed::Point).collect()),
+        Matches::Points(mut points) => {
+            // A static probe has a point for each of its places.
+            points.dedup_by_key(|it| it.name());
+            Ok(points.into_iter().map(Listed::Point).collect())
+        }
         Matches::Unavailable(reason) => Err(reason),
     }
 }
@@ -133,15 +151,31 @@ fn target(kind: ProbeKind, rest: &str) -> Option<Target> {
             let (path, symbol) = (first.unwrap_or(rest), first.map_or("*", |_| last));
             Some(Target::User { path: path.to_owned(), symbol: symbol.to_owned(), offset: 0 })
         }
+        ProbeKind::Usdt => {
+            let mut fields = rest.splitn(3, ':');
+            let path = fields.next().unwrap_or(rest).to_owned();
+            let (provider, name) = match (fields.next(), fields.next()) {
+                (Some(provider), Some(name)) => (provider, name),
+                (Some(name), None) => ("*", name),
+                _ => ("*", "*"),
+            };
+            Some(Target::Usdt { path, provider: provider.to_owned(), name: name.to_owned(), location: None })
+        }
         ProbeKind::Xdp => Some(Target::Interface { name: rest.to_owned(), mode: XdpMode::Auto }),
-        ProbeKind::Interval | ProbeKind::Profile => None,
+        ProbeKind::SelfSignal => glob::matches(rest, "signal:SIGUSR1").then_some(Target::Signal),
+        // Lists of their own, or places that cannot be listed.
+        ProbeKind::Interval
+        | ProbeKind::Profile
+        | ProbeKind::Software
+        | ProbeKind::Hardware
+        | ProbeKind::Watchpoint => None,
     }
 }
 
 fn write_points(host: &LinuxHost, points: &[Listed], verbose: bool, out: &mut dyn Write) -> io::Result<()> {
     for listed in points {
         match listed {
-            Listed::Timer(name) => writeln!(out, "{name}")?,
+            Listed::Open(name) => writeln!(out, "{name}")?,
             Listed::Point(point) => {
                 writeln!(out, "{}", point.name())?;
                 let arguments = if verbose { arguments(host, point) } else { Vec::new() };
@@ -158,6 +192,13 @@ fn arguments(host: &LinuxHost, point: &Point) -> Vec<String> {
         Target::Tracepoint { category, event } => {
             let format = host.tracepoint_format(category, event).unwrap_or_default();
             format.lines().filter_map(format_field).map(str::to_owned).collect()
+        }
+        Target::Usdt { location: Some(location), .. } => {
+            let arguments = usdt::arguments(&location.arguments).unwrap_or_default();
+            let numbered = arguments.iter().enumerate();
+            numbered
+                .map(|(at, it)| format!("{}int{} arg{at}", if it.signed { "" } else { "u" }, 8 * it.size))
+                .collect()
         }
         Target::Function { name, .. } if point.kind == ProbeKind::RawTracepoint => {
             let prototype = host.find_raw_tracepoint(name);

@@ -37,7 +37,9 @@ pub fn text(out: &mut Vec<u8>, failure: &Failure, code: i64, count: u64, sources
 pub fn json(out: &mut Vec<u8>, failure: &Failure, code: i64, count: u64, sources: &Sources) {
     let kind = match failure.kind {
         FailureKind::Helper(_) => "helper_error",
-        FailureKind::DivisionByZero | FailureKind::OutOfBounds => "runtime_error",
+        FailureKind::DivisionByZero | FailureKind::OutOfBounds | FailureKind::TooManyRounds => {
+            "runtime_error"
+        }
     };
     put(out, format_args!("{{\"type\": \"{kind}\", \"msg\": "));
     json::string(out, plain(failure.kind, code).as_bytes());
@@ -69,6 +71,9 @@ fn plain(kind: FailureKind, code: i64) -> String {
         }
         FailureKind::OutOfBounds => {
             "Array access out of bounds. This can lead to unexpected results.".to_owned()
+        }
+        FailureKind::TooManyRounds => {
+            "Loop stopped at the kernel's limit. The rounds that were left did not run.".to_owned()
         }
     }
 }

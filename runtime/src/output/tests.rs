@@ -254,7 +254,8 @@ fn other_messages() {
 
 #[test]
 fn what_is_about_the_run_goes_to_stderr_as_text() {
-    let full = Message::MapFull { name: "@a", refused: 2, max_entries: 4096 };
+    let full = Message::MapFull { name: "@a", refused: 2, max_entries: 4096, kind: MapKind::Hash };
+    let outside = Message::MapFull { name: "@i", refused: 1, max_entries: 4, kind: MapKind::Array };
     for (message, text, json) in [
         (
             Message::Attached(1),
@@ -278,6 +279,13 @@ fn what_is_about_the_run_goes_to_stderr_as_text() {
             "{\"type\": \"helper_error\", \"msg\": \"Argument list too long\", \"helper\": \"map_update_elem\", \
              \"retcode\": -7, \"map\": \"@a\", \"count\": 2, \"max_entries\": 4096}\n",
         ),
+        (
+            outside,
+            "WARNING: map @i has 4 values: 1 update was behind its end\n\
+             HINT: declare it larger: `let @i = array(8)`\n",
+            "{\"type\": \"helper_error\", \"msg\": \"Argument list too long\", \"helper\": \"map_update_elem\", \
+             \"retcode\": -7, \"map\": \"@i\", \"count\": 1, \"max_entries\": 4}\n",
+        ),
     ] {
         assert_eq!(print(Format::Text, &message), (String::new(), text.to_owned()));
         assert_eq!(print(Format::Json, &message), (json.to_owned(), String::new()));
@@ -292,7 +300,7 @@ fn every_json_line_is_json() {
     for message in [
         Message::Value(&value),
         Message::Map { name: "@x", entries: &entries, top: None, div: 1 },
-        Message::MapFull { name: "@", refused: 1, max_entries: 1 },
+        Message::MapFull { name: "@", refused: 1, max_entries: 1, kind: MapKind::Hash },
     ] {
         let (line, _) = print(Format::Json, &message);
         let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -1,5 +1,6 @@
 //! The `//@` lines of a case file.
 
+use codegen::target::KernelVersion;
 use lang::FileId;
 use lang::Span;
 use lang::attach::Point;
@@ -18,6 +19,8 @@ pub struct Directives {
     pub allow_verdict: bool,
     /// `-k`
     pub warnings: bool,
+    /// The kernel of a case that shows code.
+    pub kernel: Option<KernelVersion>,
 }
 
 /// One `fire` or `packet` line.
@@ -55,6 +58,7 @@ impl Directives {
             format: Format::Text,
             allow_verdict: false,
             warnings: false,
+            kernel: None,
         };
         for line in text.lines().filter_map(|line| line.strip_prefix("//@ ")) {
             let words = words(line)?;
@@ -68,6 +72,7 @@ impl Directives {
                 ("format", [format]) if format == "json" => all.format = Format::Json,
                 ("allow", [what]) if what == "verdict" => all.allow_verdict = true,
                 ("warnings", []) => all.warnings = true,
+                ("kernel", [version]) => all.kernel = Some(kernel(version).ok_or(line)?),
                 _ => return Err(line.to_owned()),
             }
         }
@@ -89,6 +94,11 @@ fn words(line: &str) -> Result<Vec<String>, String> {
     }
     words.extend(Some(word).filter(|it| !it.is_empty()));
     if quoted { Err(format!("open quote in {line}")) } else { Ok(words) }
+}
+
+fn kernel(version: &str) -> Option<KernelVersion> {
+    let (major, minor) = version.split_once('.')?;
+    Some(KernelVersion(major.parse().ok()?, minor.parse().ok()?))
 }
 
 fn firing(point: &str, packet: Option<String>, words: &[String]) -> Result<Firing, String> {

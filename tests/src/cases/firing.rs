@@ -5,8 +5,8 @@ use super::packets;
 use crate::fixture::{self, FixtureHost};
 use crate::machine::memory::Kind;
 use crate::machine::{Input, Machine, Task};
-use lang::attach::Target;
-use lang::host::{Host, TypeKind};
+use lang::attach::{Point, Target};
+use lang::host::{Host, Matches, TypeKind};
 use lang::layout::size_of;
 use lang::probes::{Context, ProbeKind};
 use lang::ty::{Field, Space, StructId, Ty, TypeTable};
@@ -35,7 +35,11 @@ pub fn fire(machine: &mut Machine, firing: &Firing) -> Result<()> {
         }
         None => {
             let context = context(machine, firing)?;
-            machine.fire(&firing.point, &Input::Bytes(&context))?
+            let mut results = Vec::new();
+            for point in places(&firing.point) {
+                results.extend(machine.fire(&point, &Input::Bytes(&context))?);
+            }
+            results
         }
     };
     match firing.number("returns") {
@@ -43,6 +47,14 @@ pub fn fire(machine: &mut Machine, firing: &Firing) -> Result<()> {
             Err(Error::new(format!("returned {results:?}, not {expected}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// The places of a static probe; any other point is its own.
+fn places(point: &Point) -> Vec<Point> {
+    match (&point.target, FixtureHost.matches(point)) {
+        (Target::Usdt { .. }, Matches::Points(points)) => points,
+        _ => vec![point.clone()],
     }
 }
 
@@ -148,7 +160,7 @@ fn registers(machine: &mut Machine, firing: &Firing) -> Result<Vec<u8>> {
     const STACK_POINTER: usize = 152;
     let mut bytes = vec![0; 168];
     let mut set = |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-    let kernel = !matches!(firing.point.kind, ProbeKind::Uprobe | ProbeKind::Uretprobe);
+    let kernel = !matches!(firing.point.kind, ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt);
     let kind = if kernel { Kind::Kernel } else { Kind::User };
     // The return address, then the arguments that the registers have no room for.
     let mut stack = vec![0; 8];

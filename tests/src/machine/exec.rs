@@ -19,8 +19,8 @@ pub struct Fault {
     pub reason: String,
 }
 
-/// The kernel's limit for `may_goto` loops (`BPF_MAX_LOOPS`).
-const MAY_GOTO_LIMIT: u64 = 8 << 20;
+/// The kernel's limit for `may_goto` loops and for `bpf_loop` (`BPF_MAX_LOOPS`).
+const LOOP_LIMIT: u64 = 8 << 20;
 /// More than any test needs; a program that runs longer hangs.
 const MOST_STEPS: u64 = 200_000_000;
 const STACK: usize = 512;
@@ -241,7 +241,7 @@ impl Run<'_> {
             0x95 => return self.leave(),
             0xe5 => {
                 self.rounds += 1;
-                if self.rounds > MAY_GOTO_LIMIT { self.go(insn.off.into()) } else { self.at += 1 }
+                if self.rounds > LOOP_LIMIT { self.go(insn.off.into()) } else { self.at += 1 }
             }
             _ => {
                 let (a, b) = (self.get(insn.dst_reg())?, self.operand(insn)?);
@@ -285,6 +285,7 @@ impl Run<'_> {
         }
         let result = match insn.imm {
             number if number == Helper::ForEachMapElem.number() => self.for_each_map_elem(arguments)?,
+            number if number == Helper::Loop.number() => self.run_loop(arguments)?,
             number => super::helpers::call(number, &arguments, self.world)?,
         };
         self.set(0, result)?;
@@ -292,23 +293,53 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// `bpf_for_each_map_elem`: the one helper that runs the program's own code.
+    /// `bpf_for_each_map_elem`
     fn for_each_map_elem(&mut self, arguments: [Option<u64>; 5]) -> Result<u64, String> {
         let [Some(map), Some(callback), Some(context), Some(0), _] = arguments else {
             return Err("for_each_map_elem: wrong arguments".to_owned());
         };
         let mut count = 0;
         for (key, value) in self.world.elements(map)? {
+            // A callback before may have removed it.
+            if self.world.memory.kind(value).is_none() {
+                continue;
+            }
             let key = self.world.memory.add(Kind::ReadOnly, key);
-            let arguments = [Some(map), Some(key), Some(value), Some(context), None];
-            let result = run_from(self.code, callback.wrapping_sub(FUNCTION) as usize, arguments, self.world);
+            let result = self.call_back(callback, [Some(map), Some(key), Some(value), Some(context), None]);
             self.world.memory.remove(key);
             count += 1;
-            if result.map_err(|fault| format!("in the callback at {}: {}", fault.at, fault.reason))? != 0 {
+            if result? {
                 break;
             }
         }
         Ok(count)
+    }
+
+    /// `bpf_loop`
+    fn run_loop(&mut self, arguments: [Option<u64>; 5]) -> Result<u64, String> {
+        let [Some(rounds), Some(callback), Some(context), Some(0), _] = arguments else {
+            return Err("loop: wrong arguments".to_owned());
+        };
+        let rounds = u64::from(rounds as u32);
+        if rounds > LOOP_LIMIT {
+            return Ok(super::maps::E2BIG as u64);
+        }
+        for round in 0..rounds {
+            if self.call_back(callback, [Some(round), Some(context), None, None, None])? {
+                return Ok(round + 1);
+            }
+        }
+        Ok(rounds)
+    }
+
+    /// Runs one of the program's own functions for a helper; whether it wants no further call.
+    fn call_back(&mut self, callback: u64, arguments: [Option<u64>; 5]) -> Result<bool, String> {
+        let start = callback.wrapping_sub(FUNCTION) as usize;
+        match run_from(self.code, start, arguments, self.world) {
+            Ok(result @ 0..=1) => Ok(result == 1),
+            Ok(result) => Err(format!("the callback at {start} returns {result}")),
+            Err(fault) => Err(format!("in the callback at {}: {}", fault.at, fault.reason)),
+        }
     }
 
     fn leave(&mut self) -> Result<Option<u64>, String> {

@@ -86,10 +86,27 @@ impl Map {
 
     /// The address of a value as one CPU sees it.
     pub fn lookup(&mut self, key: &[u8], cpu: usize) -> Option<u64> {
-        let values = self.entries.get(key)?;
+        let values = match self.kind {
+            KernelMapKind::LpmTrie => self.longest_match(key)?,
+            _ => self.entries.get(key)?,
+        };
         let at = values[if values.len() > 1 { cpu } else { 0 }];
         self.touch(key);
         Some(at)
+    }
+
+    /// The entry of the longest prefix that the key begins with: u32 bits, then the data.
+    fn longest_match(&self, key: &[u8]) -> Option<&Vec<u64>> {
+        let bits = |key: &[u8]| key.first_chunk().map_or(0, |it| u32::from_le_bytes(*it));
+        let begins = |prefix: &[u8]| {
+            let same = |at: u32| {
+                let bit = |key: &[u8]| key[4 + at as usize / 8] >> (7 - at % 8) & 1;
+                bit(prefix) == bit(key)
+            };
+            bits(prefix) <= bits(key) && (0..bits(prefix)).all(same)
+        };
+        let matching = self.entries.iter().filter(|(prefix, _)| begins(prefix));
+        matching.max_by_key(|(prefix, _)| bits(prefix)).map(|(_, values)| values)
     }
 
     fn touch(&mut self, key: &[u8]) {

@@ -17,6 +17,7 @@ use crate::linux::reason;
 use crate::linux::sys::kernel_identity;
 use crate::linux::target::version;
 use crate::linux::tracefs::Tracefs;
+use crate::linux::usdt::{self, Note};
 use codegen::target::KernelVersion;
 use lang::attach::{Point, Target};
 use lang::host::Matches;
@@ -29,7 +30,10 @@ type Found = Result<Vec<Target>, String>;
 /// Every target that `point` means.
 pub fn matches(host: &LinuxHost, point: &Point) -> Matches {
     let found = match (&point.target, point.kind) {
-        (Target::None | Target::Timer(_), _) => Ok(vec![point.target.clone()]),
+        (
+            Target::None | Target::Timer(_) | Target::Counter { .. } | Target::Memory { .. } | Target::Signal,
+            _,
+        ) => Ok(vec![point.target.clone()]),
         (Target::Tracepoint { category, event }, _) => tracepoints(host, category, event),
         (Target::Address(_), _) => kprobes_exist(host).map(|()| vec![point.target.clone()]),
         (Target::Function { module, name, .. }, ProbeKind::RawTracepoint) => {
@@ -39,10 +43,13 @@ pub fn matches(host: &LinuxHost, point: &Point) -> Matches {
             trampolines(host, module.as_deref(), name)
         }
         (Target::Function { module, name, offset }, _) => kprobes(host, module.as_deref(), name, *offset),
-        (Target::User { path, .. }, _) if host.checking && executables::find(path).is_empty() => {
+        (Target::User { path, .. } | Target::Usdt { path, .. }, _)
+            if host.checking && executables::find(path).is_empty() =>
+        {
             Err(format!("this machine has no file `{path}`"))
         }
         (Target::User { path, symbol, offset }, _) => user(path, symbol, *offset),
+        (Target::Usdt { path, provider, name, .. }, _) => static_probes(path, provider, name),
         (Target::Interface { name, mode }, _) => match interfaces::matching(name) {
             found if found.is_empty() && host.checking => {
                 Err("this machine has no such interface".to_owned())
@@ -233,12 +240,40 @@ fn fits_trampoline(btf: &Btf, prototype: &Record, most_parameters: usize) -> boo
         && structure(prototype.target()).is_none()
 }
 
-fn user(path: &str, symbol: &str, offset: u64) -> Found {
+/// Every place of the static probes that match; a probe may have several.
+fn static_probes(path: &str, provider: &str, name: &str) -> Found {
+    refuse_bare_pattern(path)?;
+    let several = glob::is_pattern(path);
+    let mut targets = Vec::new();
+    for file in executables::find(path) {
+        let path = file.to_string_lossy().into_owned();
+        let notes = match usdt::notes(&file) {
+            Ok(notes) => notes,
+            Err(_) if several => continue,
+            Err(error) => return Err(unreadable(&path, &error)),
+        };
+        let fits = |it: &Note| glob::matches(provider, &it.provider) && glob::matches(name, &it.name);
+        targets.extend(notes.into_iter().filter(fits).map(|it| Target::Usdt {
+            path: path.clone(),
+            provider: it.provider,
+            name: it.name,
+            location: Some(it.location),
+        }));
+    }
+    Ok(targets)
+}
+
+fn refuse_bare_pattern(path: &str) -> Result<(), String> {
     if glob::is_pattern(path) && !path.contains('/') {
         return Err(format!(
             "`{path}` as a path is not supported yet; write the directory, as in `/usr/lib/{path}`"
         ));
     }
+    Ok(())
+}
+
+fn user(path: &str, symbol: &str, offset: u64) -> Found {
+    refuse_bare_pattern(path)?;
     let several = glob::is_pattern(path);
     let mut targets = Vec::new();
     for file in executables::find(path) {

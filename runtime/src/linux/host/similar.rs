@@ -4,6 +4,7 @@
 
 use super::{LinuxHost, inferred};
 use crate::linux::btf::Namespace;
+use crate::linux::usdt::{self, Note};
 use crate::linux::{executables, interfaces};
 use lang::attach::{Point, Target};
 use lang::probes::ProbeKind;
@@ -24,10 +25,19 @@ pub fn similar(host: &LinuxHost, point: &Point) -> Vec<String> {
             .into_iter()
             .map(|symbol| Target::User { path: path.clone(), symbol, offset: *offset })
             .collect(),
+        (Target::Usdt { path, name, .. }, _) => static_probes(path, name),
         (Target::Interface { mode, .. }, _) => {
             interfaces::all().into_iter().map(|name| Target::Interface { name, mode: *mode }).collect()
         }
-        (Target::None | Target::Timer(_) | Target::Address(_), _) => Vec::new(),
+        (
+            Target::None
+            | Target::Timer(_)
+            | Target::Address(_)
+            | Target::Counter { .. }
+            | Target::Memory { .. }
+            | Target::Signal,
+            _,
+        ) => Vec::new(),
     };
     targets.into_iter().take(MOST).map(|target| Point { kind: point.kind, target }.name()).collect()
 }
@@ -73,6 +83,19 @@ fn user(path: &str, symbol: &str) -> BTreeSet<String> {
     let files = executables::find(path);
     let functions = files.first().and_then(|it| executables::functions(it).ok()).unwrap_or_default();
     likely(symbol, functions.iter().map(String::as_str))
+}
+
+fn static_probes(path: &str, wanted: &str) -> Vec<Target> {
+    let files = executables::find(path);
+    let notes = files.first().and_then(|it| usdt::notes(it).ok()).unwrap_or_default();
+    let resembling = notes.into_iter().filter(|it| resembles(wanted, &it.name));
+    let target = |it: Note| Target::Usdt {
+        path: path.to_owned(),
+        provider: it.provider,
+        name: it.name,
+        location: Some(it.location),
+    };
+    resembling.map(target).collect()
 }
 
 fn likely<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {

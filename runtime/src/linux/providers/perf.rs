@@ -1,13 +1,17 @@
-//! `interval` and `profile`: perf's CPU clock, on one CPU or on all.
+//! Perf events: `interval` and `profile` by the CPU clock, on one CPU or on all; `software` and
+//! `hardware` counters; `watchpoint`s.
 
 use super::misplaced;
 use crate::backend::{Error, Result};
 use crate::linux::attach::{Attachment, attach_to_event, failed};
 use crate::linux::kernel;
-use crate::linux::sys::perf::{self, Rate, Scope};
-use lang::attach::{Point, Target, Timer};
+use crate::linux::sys::perf::{self, Rate, Scope, Table};
+use crate::linux::sys::{Errno, SysResult};
+use lang::attach::{Access, Point, Target, Timer};
+use lang::counters;
+use lang::probes::ProbeKind;
 use std::fs;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Attaches `interval:…` to one CPU.
 pub fn attach_interval(program: BorrowedFd<'_>, point: &Point) -> Result<Attachment> {
@@ -21,11 +25,72 @@ pub fn attach_profile(
     point: &Point,
     process: Option<u32>,
 ) -> Result<Vec<Attachment>> {
-    let scopes: Vec<Scope> = match process {
+    scopes(process)?.into_iter().map(|scope| attach_clock(program, point, scope)).collect()
+}
+
+/// Attaches `software:…` or `hardware:…` to every online CPU, or to every thread of one process.
+pub fn attach_counter(
+    program: BorrowedFd<'_>,
+    point: &Point,
+    process: Option<u32>,
+) -> Result<Vec<Attachment>> {
+    let Target::Counter { name, count } = &point.target else { return Err(misplaced(point)) };
+    let counter = counters::find(point.kind, name).ok_or_else(|| misplaced(point))?;
+    let table = match point.kind {
+        ProbeKind::Hardware => Table::Hardware,
+        _ => Table::Software,
+    };
+    let count = count.unwrap_or(counter.period);
+    let open = |scope| perf::open_counter(table, counter.number, count, scope);
+    attach_everywhere(program, point, process, open, |errno| match (errno.code, table) {
+        (libc::ENOENT | libc::EOPNOTSUPP, Table::Hardware) => {
+            Error::new(format!("this machine's processor does not count `{}`", counter.name))
+                .hint("virtual machines often have no counters; `software:cpu-clock` works everywhere")
+        }
+        _ => failed(point, errno),
+    })
+}
+
+/// Attaches `watchpoint:…`: to one process's memory, or to what every CPU accesses.
+pub fn attach_watchpoint(
+    program: BorrowedFd<'_>,
+    point: &Point,
+    process: Option<u32>,
+) -> Result<Vec<Attachment>> {
+    let Target::Memory { address, length, access } = point.target else { return Err(misplaced(point)) };
+    let accesses = match access {
+        Access::Write => 2,
+        Access::ReadWrite => 3,
+        Access::Execute => 4,
+    };
+    let open = |scope| perf::open_breakpoint(address, length.into(), accesses, scope);
+    attach_everywhere(program, point, process, open, |errno| match errno.code {
+        libc::ENOSPC => Error::new(format!("the processor has no breakpoint left for `{}`", point.name()))
+            .hint("x86 has four for each CPU, and debuggers use the same ones"),
+        _ => failed(point, errno),
+    })
+}
+
+fn attach_everywhere(
+    program: BorrowedFd<'_>,
+    point: &Point,
+    process: Option<u32>,
+    open: impl Fn(Scope) -> SysResult<OwnedFd>,
+    explain: impl Fn(Errno) -> Error,
+) -> Result<Vec<Attachment>> {
+    let attach = |scope| {
+        let event = open(scope).map_err(&explain)?;
+        attach_to_event(program, event).map_err(|errno| failed(point, errno))
+    };
+    scopes(process)?.into_iter().map(attach).collect()
+}
+
+/// Every thread of a process, or every online CPU.
+fn scopes(process: Option<u32>) -> Result<Vec<Scope>> {
+    Ok(match process {
         Some(pid) => threads(pid)?.into_iter().map(Scope::Thread).collect(),
         None => kernel::online_cpus()?.into_iter().map(Scope::Cpu).collect(),
-    };
-    scopes.into_iter().map(|scope| attach_clock(program, point, scope)).collect()
+    })
 }
 
 fn attach_clock(program: BorrowedFd<'_>, point: &Point, scope: Scope) -> Result<Attachment> {

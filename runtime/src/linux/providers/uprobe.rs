@@ -1,18 +1,19 @@
-//! `uprobe` and `uretprobe`: places in executables and libraries.
+//! `uprobe`, `uretprobe` and `usdt`: places in executables and libraries.
 //!
-//! A symbol becomes an offset in the file by our own look-up; the kernel knows only offsets.
+//! A symbol becomes an offset in the file by our own look-up; the kernel knows only offsets. It
+//! also raises the semaphore of a static probe in every process that has the file mapped.
 
 use super::{c_string, misplaced, source};
 use crate::backend::{Error, Result};
 use crate::linux::attach::{Attachment, Method, attach_to_event, failed};
-use crate::linux::executables;
+use crate::linux::executables::{self, to_file_offset};
 use crate::linux::kernel::Kernel;
-use crate::linux::sys::bpf;
+use crate::linux::sys::bpf::{self, UprobePlaces};
 use crate::linux::sys::perf::{self, Place, Scope};
 use codegen::manifest;
 use lang::attach::{Point, Target};
 use object::read::ReadCache;
-use object::{Object, ObjectSegment, ObjectSymbol};
+use object::{Object, ObjectSymbol};
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ pub fn method(program: &manifest::Program, kernel: &Kernel) -> Method {
 /// Points put together by their file, in order.
 pub fn by_file(points: &[Point]) -> Vec<Vec<Point>> {
     let path = |point: &Point| match &point.target {
-        Target::User { path, .. } => path.clone(),
+        Target::User { path, .. } | Target::Usdt { path, .. } => path.clone(),
         _ => String::new(),
     };
     let mut groups: Vec<Vec<Point>> = Vec::new();
@@ -46,8 +47,9 @@ pub fn attach(program: BorrowedFd<'_>, point: &Point, process: Option<u32>) -> R
     let offset = executable.offset(point)?;
     let path = c_string(&executable.path.to_string_lossy())?;
     let config = if point.kind.is_return() { source.return_bit } else { 0 };
+    let semaphore = semaphore(point) << SEMAPHORE_SHIFT;
     let scope = process.map_or(Scope::Cpu(0), Scope::Process);
-    let event = perf::open_probe(source.kind, config, Place::File(&path, offset), scope)
+    let event = perf::open_probe(source.kind, config | semaphore, Place::File(&path, offset), scope)
         .map_err(|errno| executable.failed(point, errno))?;
     attach_to_event(program, event).map_err(|errno| failed(point, errno))
 }
@@ -58,9 +60,23 @@ pub fn attach_many(program: BorrowedFd<'_>, points: &[Point], process: Option<u3
     let executable = Executable::open(first, process)?;
     let offsets = points.iter().map(|it| executable.offset(it)).collect::<Result<Vec<u64>>>()?;
     let path = c_string(&executable.path.to_string_lossy())?;
-    bpf::link_uprobe_multi(program, &path, &offsets, first.kind.is_return(), process.unwrap_or(0))
+    let semaphores: Vec<u64> = points.iter().map(semaphore).collect();
+    let places = UprobePlaces { path: &path, offsets: &offsets, semaphores: &semaphores };
+    bpf::link_uprobe_multi(program, places, first.kind.is_return(), process.unwrap_or(0))
         .map(Attachment::from)
         .map_err(|errno| executable.failed(first, errno))
+}
+
+/// Where a perf event's configuration has the offset of the semaphore, as
+/// `/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset` says.
+const SEMAPHORE_SHIFT: u32 = 32;
+
+/// The offset in the file of a static probe's semaphore, or 0.
+fn semaphore(point: &Point) -> u64 {
+    match &point.target {
+        Target::Usdt { location: Some(location), .. } => location.semaphore,
+        _ => 0,
+    }
 }
 
 /// A file with code.
@@ -72,7 +88,9 @@ struct Executable {
 
 impl Executable {
     fn open(point: &Point, process: Option<u32>) -> Result<Executable> {
-        let Target::User { path, .. } = &point.target else { return Err(misplaced(point)) };
+        let (Target::User { path, .. } | Target::Usdt { path, .. }) = &point.target else {
+            return Err(misplaced(point));
+        };
         let found = find(path, process).ok_or_else(|| {
             Error::new(format!("there is no file, command or library `{path}`")).hint("give its whole path")
         })?;
@@ -84,7 +102,11 @@ impl Executable {
 
     /// Where a point is in the file.
     fn offset(&self, point: &Point) -> Result<u64> {
-        let Target::User { symbol, offset, .. } = &point.target else { return Err(misplaced(point)) };
+        let (symbol, offset) = match &point.target {
+            Target::Usdt { location: Some(location), .. } => return Ok(location.offset),
+            Target::User { symbol, offset, .. } => (symbol, offset),
+            _ => return Err(misplaced(point)),
+        };
         let file = object::File::parse(&self.content).map_err(|error| {
             Error::new(format!("`{}` is not an executable: {error}", self.path.display()))
         })?;
@@ -114,15 +136,6 @@ impl Executable {
             _ => failed(point, errno),
         }
     }
-}
-
-/// The offset in the file of an address that the file is linked for.
-fn to_file_offset<'a>(file: &object::File<'a, &'a ReadCache<File>>, address: u64) -> Option<u64> {
-    file.segments().find_map(|segment| {
-        let inside = address.checked_sub(segment.address()).filter(|inside| *inside < segment.size())?;
-        let (start, size) = segment.file_range();
-        (inside < size).then_some(start + inside)
-    })
 }
 
 /// The file that a name means: as the traced process sees it, else as we do.

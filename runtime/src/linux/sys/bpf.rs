@@ -508,20 +508,31 @@ struct UprobeMulti {
     pad: u32,
 }
 
+/// Places in one executable or library.
+#[derive(Clone, Copy, Debug)]
+pub struct UprobePlaces<'a> {
+    /// The file.
+    pub path: &'a CStr,
+    /// Of the instructions.
+    pub offsets: &'a [u64],
+    /// Of the counters of listeners that the kernel raises, 0 where there is none; as many as offsets.
+    pub semaphores: &'a [u64],
+}
+
 /// `BPF_LINK_CREATE` of places in an executable or library (Linux 6.6); `pid` 0 means every process.
 pub fn link_uprobe_multi(
     program: BorrowedFd<'_>,
-    path: &CStr,
-    offsets: &[u64],
+    places: UprobePlaces<'_>,
     on_return: bool,
     pid: u32,
 ) -> SysResult<OwnedFd> {
+    let counted = places.semaphores.iter().any(|&it| it != 0);
     let rest = UprobeMulti {
-        path: path.as_ptr() as u64,
-        offsets: address(offsets),
-        semaphores: 0,
+        path: places.path.as_ptr() as u64,
+        offsets: address(places.offsets),
+        semaphores: if counted { address(places.semaphores) } else { 0 },
         cookies: 0,
-        count: offsets.len() as u32,
+        count: places.offsets.len() as u32,
         flags: on_return.into(),
         pid,
         pad: 0,

@@ -4,8 +4,10 @@ use super::{SysResult, owned};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
+const TYPE_HARDWARE: u32 = 0;
 const TYPE_SOFTWARE: u32 = 1;
 const TYPE_TRACEPOINT: u32 = 2;
+const TYPE_BREAKPOINT: u32 = 5;
 const COUNT_SW_CPU_CLOCK: u64 = 0;
 
 /// `struct perf_event_attr` in its version 5, which every supported kernel knows.
@@ -69,6 +71,30 @@ pub fn open_clock(rate: Rate, scope: Scope) -> SysResult<OwnedFd> {
         Rate::Frequency(hz) => (hz, BIT_FREQUENCY),
     };
     open(Attr { kind: TYPE_SOFTWARE, config: COUNT_SW_CPU_CLOCK, sample, bits, ..Attr::default() }, scope)
+}
+
+/// Which of the kernel's tables a counter's number is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// `enum perf_hw_id`
+    Hardware,
+    /// `enum perf_sw_ids`
+    Software,
+}
+
+/// A counter that fires every `count` events.
+pub fn open_counter(table: Table, number: u64, count: u64, scope: Scope) -> SysResult<OwnedFd> {
+    let kind = match table {
+        Table::Hardware => TYPE_HARDWARE,
+        Table::Software => TYPE_SOFTWARE,
+    };
+    open(Attr { kind, config: number, sample: count, ..Attr::default() }, scope)
+}
+
+/// A hardware breakpoint; `accesses` is a sum of `HW_BREAKPOINT_R` 1, `_W` 2 and `_X` 4.
+pub fn open_breakpoint(address: u64, length: u64, accesses: u32, scope: Scope) -> SysResult<OwnedFd> {
+    let (kind, bp_type, config1, config2) = (TYPE_BREAKPOINT, accesses, address, length);
+    open(Attr { kind, bp_type, config1, config2, sample: 1, ..Attr::default() }, scope)
 }
 
 /// Where a kprobe goes.

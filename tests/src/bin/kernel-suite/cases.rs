@@ -4,14 +4,17 @@ mod commandline;
 mod differential;
 mod documents;
 mod errors;
+mod events;
 mod language;
 mod lifecycle;
+mod loops;
 mod losses;
 mod network;
 mod objects;
 mod privileges;
 mod repl;
 mod tracing;
+mod usdt;
 
 use crate::harness::Case;
 
@@ -22,10 +25,13 @@ pub use privileges::print_mine as print_privileges;
 pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
+        usdt::CASES,
         language::CASES,
+        loops::CASES,
         lifecycle::CASES,
         losses::CASES,
         errors::CASES,
+        events::CASES,
         network::CASES,
         objects::CASES,
         repl::CASES,

@@ -8,6 +8,7 @@
 
 mod cases;
 mod harness;
+mod static_probes;
 mod terminal;
 mod tracer;
 mod work;

@@ -15,6 +15,10 @@ pub fn work(arguments: &[String]) -> ExitCode {
         Some("open") => open(words.get(1).copied().unwrap_or("/nowhere"), number(2)),
         Some("read") => read(&words[1..]),
         Some("sleep") => sleep(),
+        Some("nap") => (0..number(1)).for_each(|_| std::thread::sleep(Duration::from_millis(20))),
+        Some("static-probes") => crate::static_probes::fire(number(1)),
+        Some("touch") => touch(number(1)),
+        Some("write") => write(number(1), number(2)),
         Some("busy") => busy(Duration::from_millis(number(1))),
         Some("exec") => return exec(words.get(1).copied().unwrap_or("/nowhere")),
         Some("exit") => return ExitCode::from(number(1) as u8),
@@ -56,6 +60,48 @@ fn read(groups: &[&str]) {
             let _ = zero.read(&mut buffer);
         }
     }
+}
+
+/// Touches that many fresh pages of memory, which costs a fault each.
+fn touch(pages: u64) {
+    const PAGE: usize = 4096;
+    let memory = map(std::ptr::null_mut(), pages as usize * PAGE);
+    // SAFETY: the advice is about a mapping that was just made.
+    unsafe { libc::madvise(memory.cast(), pages as usize * PAGE, libc::MADV_NOHUGEPAGE) };
+    for page in 0..pages as usize {
+        // SAFETY: within the mapping.
+        unsafe { memory.add(page * PAGE).write_volatile(1) };
+    }
+}
+
+/// Writes and then reads eight bytes at the address 0x10000000 that often.
+fn write(writes: u64, reads: u64) {
+    let address = map(0x1000_0000 as *mut u8, 4096).cast::<u64>();
+    assert_eq!(address.addr(), 0x1000_0000, "nothing else is mapped there");
+    for round in 0..writes {
+        // SAFETY: within the mapping, and aligned.
+        unsafe { address.write_volatile(round) };
+    }
+    for _ in 0..reads {
+        // SAFETY: within the mapping, and aligned.
+        unsafe { address.read_volatile() };
+    }
+}
+
+fn map(wanted: *mut u8, length: usize) -> *mut u8 {
+    // SAFETY: a new anonymous mapping; a wanted address is only taken when nothing is there.
+    let memory = unsafe {
+        libc::mmap(
+            wanted.cast(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    assert_ne!(memory, libc::MAP_FAILED, "memory for the load");
+    memory.cast()
 }
 
 fn set_name(name: &std::ffi::CStr) {

@@ -37,6 +37,11 @@ const SCRIPTS: &[(&str, &str)] = &[
         "1 1 0\n",
     ),
     ("BEGIN { @m[1] = 10; @m[2] = 20; printf(\"%d\\n\", len(@m)); clear(@m); }", "2\n"),
+    (
+        "let @a = array(4); BEGIN { @a[1] = 5; @a[3] = 6; @a[3]++; printf(\"%d %d\\n\", len(@a), has_key(@a, 4)); }",
+        "4 0\n\n\n@a[1]: 5\n@a[3]: 7\n",
+    ),
+    ("let @a = array(64); BEGIN { @a[cpu * 0 + 9] = count(); @a[9] = count(); }", "\n\n@a[9]: 2\n"),
 ];
 
 fn scripts() -> Outcome {

@@ -9,6 +9,7 @@ use std::time::Duration;
 pub const CASES: &[Case] = &[
     Case { name: "xdp drops pings and counts them", needs: &[Need::Veth], run: drop_pings },
     Case { name: "xdp without a verdict loses nothing", needs: &[Need::Veth], run: pass_pings },
+    Case { name: "xdp drops by a table of networks", needs: &[Need::Veth], run: drop_networks },
     Case { name: "a verdict must be allowed", needs: &[], run: not_allowed },
 ];
 
@@ -113,6 +114,25 @@ fn pass_pings() -> Outcome {
     let run = filter.stop(libc::SIGINT)?;
     run.expect(answered == 10, &format!("ten answered pings, not {answered}"))?;
     run.expect(run.map(&format!("@seen[{FAR}]")) == Some("10"), "10 packets seen")
+}
+
+/// The far end is in two networks of the table, of which the smaller one counts.
+fn drop_networks() -> Outcome {
+    let link = Link::new()?;
+    for (class, due) in [(2, 0), (1, 10)] {
+        let script = format!(
+            "let @net = lpm(16); \
+             BEGIN {{ @net[0.0.0.0/0] = 1; @net[10.77.0.0/24] = 2; @net[{NEAR}] = 3; }} \
+             xdp:veth0 /icmp && ip.saddr in @net && @net[ip.saddr] == {class}/ {{ drop; }}"
+        );
+        let filter = link.filter(&["--allow", "verdict", "-e", &script])?;
+        let answered = link.pings()?;
+        let run = filter.stop(libc::SIGINT)?;
+        run.expect(answered == due, &format!("{due} answered pings, not {answered}"))?;
+        let table = "@net[0.0.0.0/0]: 1\n@net[10.77.0.0/24]: 2\n@net[10.77.0.1/32]: 3\n";
+        run.expect(run.stdout.contains(table), "the table printed")?;
+    }
+    Ok(())
 }
 
 fn not_allowed() -> Outcome {
