@@ -16,12 +16,12 @@ pub mod syntax;
 use crate::machine::Machine;
 use codegen::Target;
 use codegen::target::KernelVersion;
-use execute::{Failure, Setting};
+use execute::{Failure, Kind, Setting};
 use random::Random;
 use runtime::backend::Backend;
 use runtime::linux::{LinuxBackend, host_target};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -60,8 +60,8 @@ pub struct Bench {
 pub struct Report {
     /// Programs that ran.
     pub programs: u64,
-    /// Programs that the compiler refused with a message, by that message: the generator should rarely
-    /// make them.
+    /// Programs that the compiler refused with a message, and those that the kernel's verifier found
+    /// too complex, by the message: both should be rare.
     pub refused: BTreeMap<String, u64>,
     /// What went wrong.
     pub failures: Vec<Found>,
@@ -191,19 +191,33 @@ fn run_batch(bench: &Bench, from: u64, until: u64) -> Report {
     report.programs = programs.len() as u64;
     let trees: Vec<&Node> = programs.iter().map(|it| &it.tree).collect();
     let Err(failure) = execute::check(&setting.script(&trees), &setting, bench) else { return report };
+    let mut fails_alone = false;
     for program in &programs {
-        if let Err(failure) = execute::check(&setting.script(&[&program.tree]), &setting, bench) {
-            let tree = shrink::shrink(&program.tree, &failure, &setting, bench);
-            let script = setting.script(&[&tree]);
-            let failure = execute::check(&script, &setting, bench).err().unwrap_or(failure);
-            report.failures.push(Found { seed: program.seed, failure, script: tidy(&script) });
+        let Err(failure) = execute::check(&setting.script(&[&program.tree]), &setting, bench) else {
+            continue;
+        };
+        if failure.kind == Kind::TooComplex {
+            *report.refused.entry(failure.headline()).or_default() += 1;
+            report.programs -= 1;
+        } else {
+            report.failures.push(cut_down(program, &failure, &setting, bench));
         }
+        fails_alone = true;
     }
-    if report.failures.is_empty() {
-        let (trees, failure) = fewest(trees, failure, &setting, bench);
-        report.failures.push(Found { seed: from, failure, script: tidy(&setting.script(&trees)) });
+    if fails_alone {
+        return report;
     }
+    let (trees, failure) = fewest(trees, failure, &setting, bench);
+    report.failures.push(Found { seed: from, failure, script: tidy(&setting.script(&trees)) });
     report
+}
+
+/// The smallest program that fails as this one does.
+fn cut_down(program: &Program, failure: &Failure, setting: &Setting, bench: &Bench) -> Found {
+    let tree = shrink::shrink(&program.tree, failure, setting, bench);
+    let script = setting.script(&[&tree]);
+    let failure = execute::check(&script, setting, bench).err().unwrap_or_else(|| failure.clone());
+    Found { seed: program.seed, failure, script: tidy(&script) }
 }
 
 /// The programs that are needed to fail together.
@@ -266,7 +280,7 @@ impl Found {
     }
 }
 
-fn saved_hint(path: &PathBuf) -> String {
+fn saved_hint(path: &Path) -> String {
     format!(
         "saved as {}; to keep it: copy it to tests/cases/run/, INSTA_UPDATE=always cargo test -p kscope-tests --test cases",
         path.display()

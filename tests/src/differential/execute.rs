@@ -44,6 +44,8 @@ pub enum Kind {
     Panics,
     /// The front end takes it and the back end does not.
     NotCompiled,
+    /// The kernel's verifier gives up on it before it has seen all.
+    TooComplex,
     /// It is not loaded: the kernel's verifier refuses it.
     NotLoaded,
     /// It stops in the middle.
@@ -140,7 +142,9 @@ fn execute(object: &Object, backend: &mut dyn Backend) -> Result<Vec<Vec<Entry>>
         let log = error.refusal.map_or(String::new(), |it| it.log);
         let lines: Vec<&str> = log.lines().rev().take(12).collect();
         let log = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
-        Failure::new(Kind::NotLoaded, format!("{}\n{log}", error.message))
+        let gives_up = ["too complex", "too large"].iter().any(|it| error.message.contains(it));
+        let kind = if gives_up { Kind::TooComplex } else { Kind::NotLoaded };
+        Failure::new(kind, format!("{}\n{log}", error.message))
     })?;
     let failed = |error: runtime::backend::Error| Failure::new(Kind::NotRun, error.message);
     for program in 0..object.manifest.programs.len() {
