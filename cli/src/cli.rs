@@ -98,6 +98,10 @@ pub struct ScriptArgs {
     /// The script's file, `-` for standard input (none with -e), then its parameters $1, $2, …
     #[arg(value_name = "FILE|PARAMS")]
     pub rest: Vec<String>,
+
+    /// The script's own options, `--name=value` (`--help` lists them), and more parameters
+    #[arg(last = true, value_name = "OPTIONS")]
+    pub own: Vec<String>,
 }
 
 /// Actions that change the machine.
@@ -269,6 +273,10 @@ pub enum EmitArg {
 pub struct RunArgs {
     /// An object that `kscope build` made
     pub object: PathBuf,
+
+    /// Parameters, which an object has taken in when it was built.
+    #[arg(hide = true, allow_hyphen_values = true)]
+    pub params: Vec<String>,
 
     /// The session.
     #[command(flatten)]

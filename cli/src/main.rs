@@ -10,6 +10,7 @@ mod failure;
 mod fmt;
 mod info;
 mod list;
+mod parameters;
 mod repl;
 mod run;
 mod script;

@@ -154,6 +154,7 @@ impl<'a> Prompt<'a> {
         let script = Script::of_text(text, !self.args.no_warnings);
         let options = sema::Options {
             params: Vec::new(),
+            named: Vec::new(),
             pid: self.args.session.pid,
             environment: environment(),
             allow: allow(&self.args.allow, self.args.allow_all),
@@ -197,7 +198,7 @@ impl<'a> Prompt<'a> {
     }
 
     fn dispatcher(&self, object: &Object) -> Result<Dispatcher, Failure> {
-        self.symbols.borrow_mut().use_debug_info(object.manifest.config.show_debug_info);
+        self.symbols.borrow_mut().configure(&object.manifest.config);
         Ok(Dispatcher::new(
             object.manifest.clone(),
             output(&self.args.session, self.writer()?),

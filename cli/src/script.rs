@@ -2,6 +2,7 @@
 
 use crate::cli::{AllowArg, ScriptArgs};
 use crate::failure::Failure;
+use crate::parameters;
 use crate::terminal;
 use codegen::{Object, Target};
 use lang::diagnostic::Fault;
@@ -21,6 +22,8 @@ pub struct Script {
     pub sources: Sources,
     /// `$1`, `$2`, …
     pub params: Vec<String>,
+    /// `--name=value` behind `--`, without the dashes.
+    pub named: Vec<(String, Option<String>)>,
     warnings: bool,
 }
 
@@ -37,13 +40,16 @@ impl Script {
                 });
             }
         };
-        Ok(Script { sources: Sources(vec![source]), params, warnings: !args.no_warnings })
+        let (named, more): (Vec<_>, Vec<_>) = args.own.iter().partition(|it| it.starts_with("--"));
+        let params = params.into_iter().chain(more.into_iter().cloned()).collect();
+        let named = named.into_iter().map(|it| named_parameter(it)).collect();
+        Ok(Script { sources: Sources(vec![source]), params, named, warnings: !args.no_warnings })
     }
 
     /// A script that was typed.
     pub fn of_text(text: String, warnings: bool) -> Script {
         let source = Source { name: "stdin".to_owned(), text };
-        Script { sources: Sources(vec![source]), params: Vec::new(), warnings }
+        Script { sources: Sources(vec![source]), params: Vec::new(), named: Vec::new(), warnings }
     }
 
     /// Where its headers lie: beside it, and in the folders that were given.
@@ -75,6 +81,9 @@ impl Script {
         let script = self.parse()?;
         let (program, diagnostics) = sema::analyze(&script, &self.sources, options, host);
         self.report(&diagnostics)?;
+        if let Some(program) = &program {
+            parameters::refuse_unknown(&self.named, &program.parameters)?;
+        }
         Ok(program)
     }
 
@@ -104,10 +113,20 @@ impl Script {
     }
 }
 
+/// `--name=value`, or `--name` alone.
+fn named_parameter(text: &str) -> (String, Option<String>) {
+    let text = text.strip_prefix("--").unwrap_or(text);
+    match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
 /// What the arguments and the environment mean to the front end.
 pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Options {
     sema::Options {
         params: script.params.clone(),
+        named: script.named.clone(),
         pid,
         environment: environment(),
         allow: allow(&args.allow, args.allow_all),

@@ -1,9 +1,11 @@
 //! `kscope FILE`, `kscope -e PROGRAM`: compiles a script for this kernel and runs it.
 
-use crate::cli::{BufferingArg, FormatArg, SessionArgs, TraceArgs};
+use crate::cli::{BufferingArg, FormatArg, ScriptArgs, SessionArgs, TraceArgs};
 use crate::failure::Failure;
+use crate::parameters;
 use crate::script::{Script, options};
 use codegen::Object;
+use lang::sema;
 use runtime::backend::Backend;
 use runtime::dispatch::Dispatcher;
 use runtime::linux::{LinuxBackend, LinuxHost, LinuxSymbols, SystemClock, host_target, privileges, reason};
@@ -22,6 +24,9 @@ pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         return crate::list::list_or_script(args);
     }
     let script = Script::read(&args.script)?;
+    if parameters::is_help(&script.named) {
+        return help(&args.script, script);
+    }
     privileges::check()?;
     let host = LinuxHost::new().with_folders(script.folders(&args.script));
     let program = script.analyze(&options(&args.script, &script, args.session.pid), &host)?;
@@ -30,6 +35,14 @@ pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         return dry_run(&object);
     }
     run_object(&object, &args.session)
+}
+
+/// `-- --help`: the script's own options. Needs no root, as `check`.
+fn help(args: &ScriptArgs, mut script: Script) -> Result<u8, Failure> {
+    script.named.clear();
+    let options = sema::Options { assume: true, ..options(args, &script, None) };
+    let host = LinuxHost::for_checking().with_folders(script.folders(args));
+    parameters::print_help(&script.analyze(&options, &host)?.parameters)
 }
 
 /// Runs an object to its end.
@@ -41,7 +54,7 @@ pub fn run_object(object: &Object, args: &SessionArgs) -> Result<u8, Failure> {
     let dispatcher = Dispatcher::new(
         object.manifest.clone(),
         output(args, stdout),
-        Box::new(LinuxSymbols::new(object.manifest.config.show_debug_info)),
+        Box::new(LinuxSymbols::new(&object.manifest.config)),
         Box::new(SystemClock::new()),
     );
     let options = session::Options { last: true, ..session_options(args) };

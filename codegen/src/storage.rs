@@ -394,6 +394,7 @@ mod tests {
             actions: vec![],
             probes: vec![],
             config: Config::default(),
+            parameters: Vec::new(),
         };
         plan(&program, &Target::for_kernel(KernelVersion(6, 12)))
     }

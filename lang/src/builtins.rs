@@ -106,6 +106,32 @@ builtins! {
     Usym = "usym" ("(address) -> usym") Value;
     /// Address of a kernel symbol.
     Kaddr = "kaddr" ("(name) -> uint64") Compiler;
+    /// Whether the kernel's types describe such a function.
+    KfuncExist = "kfunc_exist" ("(name) -> bool") Compiler;
+    /// The struct around a member, by the member's address.
+    ContainerOf = "container_of" ("(pointer, type, member) -> type *") Compiler;
+    /// Whether it is an array.
+    IsArray = "is_array" ("(value or type) -> bool") Compiler;
+    /// Whether it is an integer.
+    IsInteger = "is_integer" ("(value or type) -> bool") Compiler;
+    /// Whether it is written as a literal.
+    IsLiteral = "is_literal" ("(value) -> bool") Compiler;
+    /// Whether it is a pointer.
+    IsPtr = "is_ptr" ("(value or type) -> bool") Compiler;
+    /// Whether it is a string.
+    IsStr = "is_str" ("(value or type) -> bool") Compiler;
+    /// Whether it is an integer without a sign.
+    IsUnsignedInteger = "is_unsigned_integer" ("(value or type) -> bool") Compiler;
+    /// Describes a type: `btf_id`, `base_type` and `full_type`.
+    Typeinfo = "typeinfo" ("(value or type) -> record") Compiler;
+    /// Refuses the script with a message, unless the condition holds.
+    StaticAssert = "static_assert" ("(condition, message)") Compiler;
+    /// Refuses the script with a message of literals.
+    Fail = "fail" ("(format, …)") Compiler;
+    /// A parameter `--name=value` of the script: a string, a number or a truth value, as its default is.
+    Getopt = "getopt" ("(name[, default[, description]]) -> value") Compiler;
+    /// The script's settings.
+    Config = "config" ("-> record") Compiler;
     /// A network address as text.
     Ntop = "ntop" ("([af, ]address) -> inet") Value;
     /// A timestamp as text.

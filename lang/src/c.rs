@@ -25,13 +25,14 @@ use crate::ast;
 use crate::diagnostic::Diagnostic;
 use crate::host::{Host, TypeKind};
 use crate::parse;
-use crate::source::{Sources, Span};
+use crate::source::{FileId, Sources, Span};
 use crate::ty::{Ty, TypeTable};
 use declare::Declarations;
 use evaluate::evaluate;
 use expand::Macro;
 use preprocess::Preprocessor;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use token::{Kind, Place, Token};
 
 /// A mistake in C code.
@@ -56,6 +57,8 @@ pub(crate) enum Meaning {
     Str(Vec<u8>),
     /// An expression of the language: what is written behind the name.
     Expr(ast::Expr),
+    /// An expression with parameters.
+    Function(Vec<String>, ast::Expr),
     /// Another word: a type, perhaps.
     Word(String),
     /// `struct x`
@@ -75,7 +78,6 @@ pub(crate) fn read(
         return (Block::default(), Vec::new());
     }
     let mut preprocessor = Preprocessor::new(host);
-    let n_predefined = preprocessor.macros.defined.len();
     for item in &script.items {
         match item {
             ast::Item::C(span) => preprocessor.piece(sources.text(*span), *span),
@@ -89,15 +91,10 @@ pub(crate) fn read(
     declarations.read(&preprocessor.tokens);
     let mut macros = BTreeMap::new();
     let mut loose = Vec::new();
-    let own = preprocessor.macros.defined.values().cloned().collect::<Vec<_>>();
-    if own.len() > n_predefined || !preprocessor.tokens.is_empty() {
-        for it in own {
-            loose.extend(warn_loose(&it));
-            macros.insert(
-                it.name.text.to_string(),
-                meaning(&it, &mut preprocessor, &mut declarations, sources),
-            );
-        }
+    for it in preprocessor.macros.defined.values().cloned().collect::<Vec<_>>() {
+        loose.extend(warn_loose(&it));
+        let meaning = meaning(&it, &mut preprocessor, &mut declarations, sources);
+        macros.insert(it.name.text.to_string(), meaning);
     }
     let mut diagnostics = preprocessor.diagnostics;
     diagnostics.append(&mut declarations.diagnostics);
@@ -181,8 +178,8 @@ fn meaning(
     let (Some(first), Some(last)) = (it.body.first(), it.body.last()) else {
         return Meaning::Other("stands for nothing");
     };
-    if it.params.is_some() {
-        return Meaning::Other("takes arguments, which only works in C definitions yet");
+    if let Some(params) = &it.params {
+        return function(it, params, sources);
     }
     match it.body.as_slice() {
         [text] if text.kind == Kind::Text => return Meaning::Str(parse::literal::string(&text.text).0),
@@ -210,6 +207,30 @@ fn meaning(
     let span = first.place.span.to(last.place.span);
     match parse::expression_in(&sources.get(span.file).text, span) {
         Some(expr) => Meaning::Expr(expr),
+        None => Meaning::Other("is no expression"),
+    }
+}
+
+/// What a macro with parameters means in a script.
+fn function(it: &Macro, params: &[Rc<str>], sources: &Sources) -> Meaning {
+    if it.body.iter().any(|it| it.is("#") || it.is("##")) || params.iter().any(|it| &**it == "__VA_ARGS__") {
+        return Meaning::Other("makes words of its arguments, which only works in C definitions");
+    }
+    let (Some(first), Some(last)) = (it.body.first(), it.body.last()) else {
+        return Meaning::Other("stands for nothing");
+    };
+    let parsed = match preprocess::predefined_body(&it.name.text) {
+        Some(body) => parse::expression_in(body, Span::new(FileId(0), 0, body.len())),
+        None if first.place.header.is_some() => {
+            return Meaning::Other("comes from a header, so it only works in C definitions yet");
+        }
+        None => {
+            let span = first.place.span.to(last.place.span);
+            parse::expression_in(&sources.get(span.file).text, span)
+        }
+    };
+    match parsed {
+        Some(expr) => Meaning::Function(params.iter().map(|it| it.to_string()).collect(), expr),
         None => Meaning::Other("is no expression"),
     }
 }

@@ -29,6 +29,31 @@ pub struct Program {
     pub probes: Vec<Probe>,
     /// Settings.
     pub config: Config,
+    /// Parameters with names, in the order in which the script asks for them; their values are
+    /// bound already.
+    pub parameters: Vec<Parameter>,
+}
+
+/// A parameter that `getopt` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Without the dashes.
+    pub name: String,
+    /// What it is when it is not given; says which kind of value it takes.
+    pub default: ParameterValue,
+    /// For `--help`; may be empty.
+    pub description: String,
+}
+
+/// A value of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParameterValue {
+    /// `--name` alone is true.
+    Bool(bool),
+    /// Any 64-bit number, with or without a sign.
+    Int(i128),
+    /// Text.
+    Str(String),
 }
 
 macro_rules! id {
@@ -391,7 +416,8 @@ pub enum ExprKind {
     Block(Vec<Stmt>, Box<Expr>),
     /// To the expression's type. Integer to integer: truncates, extends by the operand's sign.
     /// Integer to bool: not zero. Integer, pointer, enum, symbol, timestamp: same 64 bits.
-    /// String to string: copied to the new capacity. Tuple to tuple: member by member.
+    /// String to string: copied to the new capacity. Tuple to tuple: member by member. Integer to an
+    /// array of at most 8 bytes: its bytes, extended by its sign; an array to an integer of its size.
     Cast(Box<Expr>),
     /// A member of a struct, through any number of nested (not pointed-to) members.
     Member {
@@ -598,6 +624,48 @@ pub struct Config {
     pub license: String,
     /// Whether programs report helper calls that fail.
     pub report_failures: bool,
+    /// Whether symbols of C++ are shown as they are written rather than as linkers see them.
+    pub cpp_demangle: bool,
+    /// What is kept of the symbols of processes.
+    pub cache_user_symbols: SymbolCache,
+    /// Most bytes of the verifier's log.
+    pub log_size: u32,
+    /// Most bytes that `cat` prints.
+    pub max_cat_bytes: u32,
+    /// Most targets that are attached.
+    pub max_probes: u32,
+    /// Most programs.
+    pub max_bpf_progs: u32,
+    /// Whether `import` may stand in a body.
+    pub unstable_import_statement: Unstable,
+    /// Whether `tseries` may be used.
+    pub unstable_tseries: Unstable,
+    /// Whether `typeinfo` may be used.
+    pub unstable_typeinfo: Unstable,
+    /// Whether `dw_ustack` may be used.
+    pub unstable_dw_ustack: Unstable,
+}
+
+/// What a script hears that uses a feature of which the form is not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unstable {
+    /// Nothing.
+    Enable,
+    /// A warning.
+    Warn,
+    /// An error.
+    Error,
+}
+
+/// What is kept of the symbols of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SymbolCache {
+    /// What each process has mapped, for as long as kscope runs.
+    PerPid,
+    /// The same: files are read once, whoever maps them.
+    PerProgram,
+    /// Nothing: every address is looked up anew.
+    None,
 }
 
 /// What to do about probes that cannot be attached.
@@ -625,6 +693,16 @@ impl Default for Config {
             stack_mode: crate::ty::StackMode::Bpftrace,
             license: "GPL".to_owned(),
             report_failures: false,
+            cpp_demangle: true,
+            cache_user_symbols: SymbolCache::PerPid,
+            log_size: 1_000_000,
+            max_cat_bytes: 10_240,
+            max_probes: 1024,
+            max_bpf_progs: 1024,
+            unstable_import_statement: Unstable::Error,
+            unstable_tseries: Unstable::Warn,
+            unstable_typeinfo: Unstable::Error,
+            unstable_dw_ustack: Unstable::Warn,
         }
     }
 }
@@ -653,6 +731,20 @@ impl BinaryOp {
             BinaryOp::And => "&",
             BinaryOp::Or => "|",
             BinaryOp::Xor => "^",
+        }
+    }
+}
+
+impl CompareOp {
+    /// Whether the comparison holds of two values in this order.
+    pub fn holds(self, ordering: std::cmp::Ordering) -> bool {
+        match self {
+            CompareOp::Eq => ordering.is_eq(),
+            CompareOp::Ne => ordering.is_ne(),
+            CompareOp::Lt => ordering.is_lt(),
+            CompareOp::Le => ordering.is_le(),
+            CompareOp::Gt => ordering.is_gt(),
+            CompareOp::Ge => ordering.is_ge(),
         }
     }
 }

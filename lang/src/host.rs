@@ -81,4 +81,9 @@ pub trait Host {
 
     /// The address of a kernel symbol.
     fn kernel_symbol(&self, name: &str) -> Option<u64>;
+
+    /// The kernel's version, three numbers.
+    fn kernel_version(&self) -> Option<(u32, u32, u32)> {
+        None
+    }
 }

@@ -10,14 +10,17 @@
 mod actions;
 mod aggregations;
 mod assign;
+mod c_macros;
 mod calls;
 mod casts;
+mod comptime;
 mod config;
 mod exprs;
 mod infer;
 mod literals;
 mod maps;
 mod operators;
+mod options;
 mod packets;
 mod places;
 mod probes;
@@ -51,6 +54,8 @@ const MOST_ROUNDS: u32 = 200;
 pub struct Options {
     /// `$1`, `$2`, …
     pub params: Vec<String>,
+    /// `--name=value`, or `--name` alone, for `getopt`; without the dashes, in order.
+    pub named: Vec<(String, Option<String>)>,
     /// `-p`: programs of kernel-wide probes only act in this process.
     pub pid: Option<u32>,
     /// Configuration from the environment: name (lower case) and value; wins over the script.
@@ -120,6 +125,7 @@ pub fn analyze(
         actions: cx.actions,
         probes,
         config: cx.config,
+        parameters: cx.parameters.into_iter().map(|it| it.0).collect(),
     };
     (Some(program), diagnostics)
 }
@@ -131,7 +137,7 @@ struct Context<'a> {
     /// The script's C code.
     block: &'a c::Block,
     /// Macros being looked into, the innermost last, and how many more may be.
-    macros: words::Macros<'a>,
+    macros: c_macros::Macros<'a>,
     config: hir::Config,
     types: TypeTable,
     /// Answers of [`Host::kernel_type`].
@@ -143,6 +149,8 @@ struct Context<'a> {
     variables: BTreeMap<(usize, Span), infer::Slot>,
     /// Where uint64 met negative values, and in which map or variable: told once types stand still.
     lost_sign: BTreeMap<Span, String>,
+    /// What `getopt` was asked for.
+    parameters: options::Parameters,
     actions: Vec<hir::Action>,
     /// Actions by the place of their call.
     sent: HashMap<Span, Vec<hir::ActionId>>,
@@ -160,7 +168,7 @@ impl<'a> Context<'a> {
             options,
             host,
             block,
-            macros: words::Macros::default(),
+            macros: c_macros::Macros::default(),
             config: hir::Config::default(),
             types: TypeTable::default(),
             kernel_types: HashMap::new(),
@@ -168,6 +176,7 @@ impl<'a> Context<'a> {
             maps: maps::Maps::new(&options.known.maps),
             variables: BTreeMap::new(),
             lost_sign: BTreeMap::new(),
+            parameters: options::Parameters::new(),
             actions: Vec::new(),
             sent: HashMap::new(),
             diagnostics: Vec::new(),
@@ -233,6 +242,7 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
         cx.changed = false;
         cx.maps.rank();
         cx.actions.clear();
+        cx.parameters.clear();
         cx.sent.clear();
         cx.diagnostics.clear();
         cx.macros.rewind();

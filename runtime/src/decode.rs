@@ -124,14 +124,19 @@ fn string(bytes: &[u8], capacity: u32, config: &Config) -> Value {
     }
 }
 
-/// C's `char` is a signed byte in the type model, and an array of it is text.
 fn array(bytes: &[u8], of: &Ty, n: u32, cx: &mut Context<'_>) -> Value {
-    if *of == Ty::Int(IntTy::new(1, true)) {
-        let text = head(bytes, n).split(|&byte| byte == 0).next().unwrap_or_default();
-        return Value::text(text);
-    }
     let size = layout::size_of(of, cx.types);
-    Value::Array((0..n).map(|idx| decode(tail(bytes, idx.saturating_mul(size)), of, cx)).collect())
+    Value::Array((0..n).map(|idx| declared(tail(bytes, idx.saturating_mul(size)), of, cx)).collect())
+}
+
+/// What C code declares, where an array of `char` is text: a signed byte in the type model.
+fn declared(bytes: &[u8], ty: &Ty, cx: &mut Context<'_>) -> Value {
+    match ty {
+        Ty::Array(of, n) if **of == Ty::I8 && *n > 0 => {
+            Value::text(head(bytes, *n).split(|&byte| byte == 0).next().unwrap_or_default())
+        }
+        ty => decode(bytes, ty, cx),
+    }
 }
 
 fn members<'a>(bytes: &[u8], tys: impl Iterator<Item = &'a Ty> + Clone, cx: &mut Context<'_>) -> Vec<Value> {
@@ -157,12 +162,16 @@ fn structure(bytes: &[u8], id: StructId, cx: &mut Context<'_>) -> Vec<(String, V
 
 fn member(bytes: &[u8], field: &Field, cx: &mut Context<'_>) -> Value {
     let own = tail(bytes, field.offset);
+    // An array of varying length has its elements behind the struct, where no copy reaches.
+    if matches!(field.ty, Ty::Void | Ty::Array(_, 0)) {
+        return Value::Array(Vec::new());
+    }
     if field.data_loc {
         let location = unsigned(own, 4) as u32;
         let text = head(tail(bytes, location & 0xffff), location >> 16);
         return Value::text(text.split(|&byte| byte == 0).next().unwrap_or_default());
     }
-    let Some(part) = field.bits else { return decode(own, &field.ty, cx) };
+    let Some(part) = field.bits else { return declared(own, &field.ty, cx) };
     let size = layout::size_of(&field.ty, cx.types).clamp(1, 8) as u8;
     let width = u32::from(part.width).clamp(1, 64);
     let bits = unsigned(own, size).checked_shr(part.shift.into()).unwrap_or(0) << (64 - width);

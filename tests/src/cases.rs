@@ -3,6 +3,7 @@
 //! ```text
 //! //@ fire kprobe:vfs_read x3 pid=7 comm="cat" arg2=100
 //! //@ packet veth0 icmp x10 src=10.0.0.1
+//! //@ option name value   //@ option name            //@ environment max_strlen 8
 //! //@ format json        //@ param 42        //@ allow verdict        //@ warnings
 //! //@ kernel 6.1         (of cases that show code)
 //! ```
@@ -52,6 +53,8 @@ pub fn front_end(text: &str, directives: &Directives) -> Compiled {
     if !diagnostic::has_errors(&found) {
         let options = Options {
             params: directives.params.clone(),
+            named: directives.named.clone(),
+            environment: directives.environment.clone(),
             allow: Allow { verdict: directives.allow_verdict },
             report_failures: directives.warnings,
             ..Options::default()

@@ -311,4 +311,8 @@ impl Host for FixtureHost {
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
         function_address(name)
     }
+
+    fn kernel_version(&self) -> Option<(u32, u32, u32)> {
+        Some((6, 12, 5))
+    }
 }

@@ -245,6 +245,9 @@ impl Body<'_, '_> {
                 self.read_string(to, available, address, user);
                 self.zero(to.at(available), capacity - available);
             }
+            (from, Ty::Array(..)) if from.is_scalar() => {
+                self.integer_as_array(inner, self.cx.size_of(ty), to)
+            }
             (Ty::Tuple(from), Ty::Tuple(members)) => {
                 let members: Vec<&Ty> = members.iter().collect();
                 self.cast_tuple(inner, from.iter().collect(), members, to);
@@ -258,6 +261,15 @@ impl Body<'_, '_> {
                 let place = self.place(inner);
                 self.cast_place(place, &inner.ty, ty, to);
             }
+        }
+    }
+
+    /// An integer's bytes in the order of memory, extended by its sign to `size`, at most 8.
+    fn integer_as_array(&mut self, integer: &Expr, size: u32, to: Memory) {
+        let value = self.number(integer);
+        for (at, width) in chunks(size, to.align) {
+            let part = self.b.binary_const(BinOp::LShr, value, i64::from(at) * 8);
+            self.b.store(width, to.ptr, to.offset + at as i32, part);
         }
     }
 

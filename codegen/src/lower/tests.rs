@@ -98,6 +98,7 @@ impl Script {
                 body,
             }],
             config: Config::default(),
+            parameters: Vec::new(),
         }
     }
 }

@@ -25,6 +25,14 @@ const LARGEST_INCLUDE: usize = 16 << 20;
 /// What the script may ask about with `#if`: that this is kscope, the machine and its data model.
 const PREDEFINED: [&str; 4] = ["__KSCOPE__", "__x86_64__", "__LP64__", "__LITTLE_ENDIAN__"];
 
+/// The kernel's version as one number, as `linux/version.h` makes it of its parts.
+const KERNEL_VERSION: &str = "(((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))";
+
+/// What a macro with parameters stands for that no script defines.
+pub(super) fn predefined_body(name: &str) -> Option<&'static str> {
+    (name == "KERNEL_VERSION").then_some(KERNEL_VERSION)
+}
+
 /// The state between two pieces.
 pub(super) struct Preprocessor<'a> {
     host: &'a dyn Host,
@@ -64,9 +72,15 @@ impl<'a> Preprocessor<'a> {
             diagnostics: Vec::new(),
         };
         let btf = host.has_btf().then_some("BPFTRACE_HAVE_BTF");
-        for name in PREDEFINED.into_iter().chain(btf) {
-            let tokens = token::tokens(&format!("{name} 1"), &Origin::Script(FileId(0), 0));
-            preprocessor.define(&tokens).expect("a name and a number make a macro");
+        let mut predefined: Vec<_> = PREDEFINED.into_iter().chain(btf).map(|it| format!("{it} 1")).collect();
+        predefined.push(format!("KERNEL_VERSION(a, b, c) {KERNEL_VERSION}"));
+        if let Some((major, minor, patch)) = host.kernel_version() {
+            let code = (major << 16) + (minor << 8) + patch.min(255);
+            predefined.push(format!("LINUX_VERSION_CODE {code}"));
+        }
+        for definition in predefined {
+            let tokens = token::tokens(&definition, &Origin::Script(FileId(0), 0));
+            preprocessor.define(&tokens).expect("what is predefined is a macro");
         }
         preprocessor
     }

@@ -2,7 +2,6 @@
 
 use super::literals::int_value;
 use super::stmts::{Body, effect_expr};
-use super::types::printable;
 use crate::ast;
 use crate::builtins::Builtin;
 use crate::diagnostic::Diagnostic;
@@ -97,13 +96,13 @@ impl<'a> Body<'_, 'a> {
         }
         let integer = matches!(value.ty, Ty::Int(_) | Ty::Bool | Ty::Enum(_) | Ty::Ptr(..) | Ty::Ksym);
         let fits = match conversion.letter.as_str() {
-            "s" => printable(&value.ty),
+            "s" => self.cx.is_printable(&value.ty),
             "r" | "rx" | "rh" => matches!(&value.ty, Ty::Buf(_) | Ty::Mac | Ty::Ipv6) || is_bytes(&value.ty),
             _ => integer,
         };
         if !fits {
             let found = self.cx.name_of(&value.ty);
-            let hint = printable(&value.ty).then(|| "use `%s`".to_owned());
+            let hint = self.cx.is_printable(&value.ty).then(|| "use `%s`".to_owned());
             let message = format!("`{}` does not print `{found}`", format::conversion_text(conversion));
             return self.fail(Diagnostic::error(value.span, message).maybe_hint(hint));
         }
@@ -160,10 +159,10 @@ impl<'a> Body<'_, 'a> {
         if value.ty == Ty::Error {
             return None;
         }
-        if !printable(&value.ty) {
+        if !self.cx.is_printable(&value.ty) {
             let found = self.cx.name_of(&value.ty);
             self.cx.report(
-                Diagnostic::error(value.span, format!("printing a whole `{found}` is not supported yet"))
+                Diagnostic::error(value.span, format!("a whole `{found}` cannot be printed"))
                     .hint("print its members one by one"),
             );
             return None;

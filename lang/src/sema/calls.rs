@@ -2,7 +2,7 @@
 
 use super::literals::{self, int_value};
 use super::stmts::Body;
-use super::{infer, operators, places};
+use super::{comptime, infer, operators, places};
 use crate::ast;
 use crate::builtins::{Builtin, Kind};
 use crate::diagnostic::{Diagnostic, nearest};
@@ -19,21 +19,26 @@ fn arity(builtin: Builtin) -> (usize, usize) {
     use Builtin::*;
     match builtin {
         Pid | Tid | Uid | Gid | Comm | Elapsed | Cpu | Curtask | Rand | Cgroup | Func | Probe | Probetype
-        | ArgN | Retval | Args | Ctx | Cpid | Count | Pass | Drop => (0, 0),
+        | ArgN | Retval | Args | Ctx | Cpid | Config | Count | Pass | Drop => (0, 0),
         Nsecs | Exit | Time => (0, 1),
         Kstack | Ustack => (0, 2),
         Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero => (1, 1),
+        KfuncExist | IsArray | IsInteger | IsLiteral | IsPtr | IsStr | IsUnsignedInteger | Typeinfo => (1, 1),
         Str | Ntop | Hist | Delete | Join => (1, 2),
-        Strftime | HasKey => (2, 2),
-        Print => (1, 3),
+        Strftime | HasKey | StaticAssert => (2, 2),
+        Print | Getopt => (1, 3),
+        ContainerOf => (3, 3),
         Lhist => (4, 4),
-        Printf => (1, usize::MAX),
+        Printf | Fail => (1, usize::MAX),
     }
 }
 
 impl<'a> Body<'_, 'a> {
     /// `name(args)`
     pub(super) fn call(&mut self, name: &'a ast::Ident, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if let Some(value) = self.macro_call(name, args, span) {
+            return value;
+        }
         match Builtin::from_name(&name.text) {
             Some(builtin) => self.builtin(builtin, args, span),
             None => {
@@ -49,6 +54,12 @@ impl<'a> Body<'_, 'a> {
 
     /// A builtin with the arguments it was given.
     pub(super) fn builtin(&mut self, builtin: Builtin, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if comptime::takes_types(builtin) {
+            return match self.is_right_count(builtin, args, span) {
+                true => self.of_type(builtin, args, span),
+                false => self.unknown(span),
+            };
+        }
         let Some(args) = self.arguments(builtin, args, span) else { return self.unknown(span) };
         match builtin.kind() {
             Kind::Value | Kind::Compiler => self.value_builtin(builtin, &args, span),
@@ -66,7 +77,6 @@ impl<'a> Body<'_, 'a> {
         args: &'a [ast::Arg],
         span: Span,
     ) -> Option<Vec<&'a ast::Expr>> {
-        let (least, most) = arity(builtin);
         let mut exprs = Vec::new();
         for arg in args {
             match arg {
@@ -78,8 +88,14 @@ impl<'a> Body<'_, 'a> {
                 }
             }
         }
-        if (least..=most).contains(&exprs.len()) {
-            return Some(exprs);
+        self.is_right_count(builtin, args, span).then_some(exprs)
+    }
+
+    /// Whether there are as many arguments as the builtin takes; reports when not.
+    fn is_right_count(&mut self, builtin: Builtin, args: &[ast::Arg], span: Span) -> bool {
+        let (least, most) = arity(builtin);
+        if (least..=most).contains(&args.len()) {
+            return true;
         }
         let plural = |n: usize| if n == 1 { "1 argument".to_owned() } else { format!("{n} arguments") };
         let takes = match (least, most) {
@@ -88,13 +104,13 @@ impl<'a> Body<'_, 'a> {
             (least, most) => format!("{least} to {}", plural(most)),
         };
         let given =
-            if exprs.len() == 1 { "1 was given".to_owned() } else { format!("{} were given", exprs.len()) };
-        let wrong = exprs.get(most).map_or(span, |first| first.span);
+            if args.len() == 1 { "1 was given".to_owned() } else { format!("{} were given", args.len()) };
+        let wrong = args.get(most).map_or(span, comptime::span_of);
         let signature = format!("`{}{}`", builtin.name(), builtin.signature());
         self.cx.report(
             Diagnostic::error(wrong, format!("`{}` takes {takes}, {given}", builtin.name())).hint(signature),
         );
-        None
+        false
     }
 
     fn value_builtin(&mut self, builtin: Builtin, args: &[&'a ast::Expr], span: Span) -> hir::Expr {
@@ -104,6 +120,11 @@ impl<'a> Body<'_, 'a> {
             Builtin::Str => self.str(args, span),
             Builtin::Ksym | Builtin::Usym => self.symbol(builtin, args[0], span),
             Builtin::Kaddr => self.kaddr(args[0], span),
+            Builtin::KfuncExist => self.kfunc_exist(args[0], span),
+            Builtin::StaticAssert => self.static_assert(args[0], args[1], span),
+            Builtin::Fail => self.refusal(args, span),
+            Builtin::Getopt => self.getopt(args, span),
+            Builtin::Config => self.settings(span),
             Builtin::Ntop => self.ntop(args, span),
             Builtin::Strftime => self.strftime(args, span),
             Builtin::Kptr => self.in_space(builtin, Space::Kernel, args[0], span),

@@ -6,6 +6,7 @@ use super::{infer, operators};
 use crate::ast;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, ExprKind};
+use crate::layout;
 use crate::source::Span;
 use crate::ty::Ty;
 
@@ -32,14 +33,11 @@ impl<'a> Body<'_, 'a> {
         if value.ty == to {
             return hir::Expr { span, ..value };
         }
+        if let Some(value) = self.between_array_and_int(&value, &to, span) {
+            return value;
+        }
         if !castable(&value.ty, &to) {
-            let (from, to) = (self.cx.name_of(&value.ty), self.cx.name_of(&to));
-            let what = match (&value.ty, &name.base) {
-                (Ty::Array(..), _) => "a cast of an array is not supported yet".to_owned(),
-                _ if !name.arrays.is_empty() => "a cast to an array is not supported yet".to_owned(),
-                _ => format!("`{from}` cannot be cast to `{to}`"),
-            };
-            return self.fail(Diagnostic::error(span, what));
+            return self.no_cast(&value, &to, span);
         }
         match to {
             // Through the integer: what `as_int` knows of addresses and symbols holds here too.
@@ -49,6 +47,32 @@ impl<'a> Body<'_, 'a> {
             },
             to => forced(value, to, span),
         }
+    }
+
+    /// An integer's bytes as an array of numbers, or such an array's bytes as an integer.
+    fn between_array_and_int(&mut self, value: &hir::Expr, to: &Ty, span: Span) -> Option<hir::Expr> {
+        let holds_numbers = |ty: &Ty| matches!(ty, Ty::Array(of, _) if matches!(**of, Ty::Int(_) | Ty::Bool));
+        let (array, int) = match (&value.ty, to) {
+            (from, to @ Ty::Int(_)) if holds_numbers(from) => (from, to),
+            (from @ Ty::Int(_), to) if holds_numbers(to) => (to, from),
+            _ => return None,
+        };
+        let n_array = layout::size_of(array, &self.cx.types);
+        let n_int = layout::size_of(int, &self.cx.types);
+        // An integer may be extended to the array, as to a wider integer; nothing is ever cut.
+        let fits = if array == to { (n_int..=8).contains(&n_array) } else { n_int == n_array };
+        if !fits {
+            let hint = format!("the array has {n_array} bytes, the integer {n_int}");
+            let (from, to) = (self.cx.name_of(&value.ty), self.cx.name_of(to));
+            let message = format!("`{from}` cannot be cast to `{to}`");
+            return Some(self.fail(Diagnostic::error(span, message).hint(hint)));
+        }
+        Some(forced(value.clone(), to.clone(), span))
+    }
+
+    fn no_cast(&mut self, value: &hir::Expr, to: &Ty, span: Span) -> hir::Expr {
+        let (from, to) = (self.cx.name_of(&value.ty), self.cx.name_of(to));
+        self.fail(Diagnostic::error(span, format!("`{from}` cannot be cast to `{to}`")))
     }
 
     /// An integer or pointer as a pointer to bytes, in the memory that the probe's plain
@@ -67,7 +91,7 @@ impl<'a> Body<'_, 'a> {
 }
 
 /// A cast that stays one: unlike a literal, its value has exactly this type.
-fn forced(value: hir::Expr, ty: Ty, span: Span) -> hir::Expr {
+pub(super) fn forced(value: hir::Expr, ty: Ty, span: Span) -> hir::Expr {
     if value.ty == ty && !matches!(value.kind, ExprKind::Const(_)) {
         return hir::Expr { span, ..value };
     }

@@ -1,81 +1,133 @@
 //! The `config` block and the environment's settings, which win.
 
-use super::{Context, stacks};
+use super::stmts::Body;
+use super::{Context, options, stacks};
 use crate::ast::{self, ConfigValue};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::hir::{Config, MissingProbes};
+use crate::hir::{self, Config, MissingProbes, ParameterValue, SymbolCache, Unstable};
 use crate::source::Span;
+use crate::ty::Ty;
 
-/// A setting: its name, what it takes, and how it is set. `false` means that the value is wrong.
+/// A setting: its name, what it takes, how it is set and how it reads. `false` means that the value
+/// is wrong.
 struct Setting {
     name: &'static str,
     takes: &'static str,
     set: fn(&mut Config, &ConfigValue) -> bool,
+    get: fn(&Config) -> ParameterValue,
 }
 
+/// A row for a number from `$least` to `$most`.
+macro_rules! number {
+    ($name:ident, $takes:literal, $least:expr, $most:expr) => {
+        Setting {
+            name: stringify!($name),
+            takes: $takes,
+            set: |config, value| number(value, $least, $most).map(|it| config.$name = it).is_some(),
+            get: |config| ParameterValue::Int(config.$name.into()),
+        }
+    };
+}
+
+/// A row for `true` or `false`.
+macro_rules! boolean {
+    ($name:ident) => {
+        Setting {
+            name: stringify!($name),
+            takes: "`true` or `false`",
+            set: |config, value| boolean(value).map(|it| config.$name = it).is_some(),
+            get: |config| ParameterValue::Bool(config.$name),
+        }
+    };
+}
+
+/// A row for what bpftrace lets scripts choose and kscope always does; setting it is warned about.
+macro_rules! always {
+    ($name:literal) => {
+        Setting {
+            name: $name,
+            takes: "`true` or `false`",
+            set: |_, value| boolean(value).is_some(),
+            get: |_| ParameterValue::Bool(true),
+        }
+    };
+}
+
+/// A row for one of several words.
+macro_rules! word {
+    ($name:ident, $takes:literal, $words:expr) => {
+        Setting {
+            name: stringify!($name),
+            takes: $takes,
+            set: |config, value| {
+                let found = text(value).and_then(|text| $words.iter().find(|it| it.0 == text));
+                found.map(|it| config.$name = it.1).is_some()
+            },
+            get: |config| {
+                let found = $words.iter().find(|it| it.1 == config.$name);
+                ParameterValue::Str(found.map_or(String::new(), |it| it.0.to_owned()))
+            },
+        }
+    };
+}
+
+/// A row for a feature that scripts have to ask for.
+macro_rules! unstable {
+    ($name:ident) => {
+        word!($name, "`enable`, `warn` or `error`", UNSTABLE)
+    };
+}
+
+const UNSTABLE: [(&str, Unstable); 3] =
+    [("enable", Unstable::Enable), ("warn", Unstable::Warn), ("error", Unstable::Error)];
+const MISSING_PROBES: [(&str, MissingProbes); 3] =
+    [("error", MissingProbes::Error), ("warn", MissingProbes::Warn), ("ignore", MissingProbes::Ignore)];
+const SYMBOL_CACHES: [(&str, SymbolCache); 3] =
+    [("PER_PID", SymbolCache::PerPid), ("PER_PROGRAM", SymbolCache::PerProgram), ("NONE", SymbolCache::None)];
+
+/// In the order in which `config` has them.
 const SETTINGS: &[Setting] = &[
+    boolean!(cpp_demangle),
+    always!("lazy_symbolication"),
+    boolean!(print_maps_on_exit),
+    always!("use_blazesym"),
+    boolean!(show_debug_info),
+    number!(log_size, "a number from 128 to 67108864", 128, 64 << 20),
+    number!(max_bpf_progs, "a number from 1", 1, 1 << 20),
+    number!(max_cat_bytes, "a number from 1", 1, 1 << 30),
+    number!(max_map_keys, "a number from 1", 1, 1 << 30),
+    number!(max_probes, "a number from 1", 1, 1 << 20),
+    number!(max_strlen, "a number from 1 to 65536", 1, 1 << 16),
+    number!(on_stack_limit, "a number from 0 to 256", 0, 256),
+    Setting {
+        name: "perf_rb_pages",
+        takes: "a number from 1",
+        set: |config, value| {
+            let pages = number(value, 1, 1 << 20).map(u32::next_power_of_two);
+            pages.map(|it| config.perf_rb_pages = Some(it)).is_some()
+        },
+        get: |config| ParameterValue::Int(config.perf_rb_pages.unwrap_or(0).into()),
+    },
+    Setting {
+        name: "str_trunc_trailer",
+        takes: "a string",
+        set: |config, value| text(value).map(|it| config.str_trunc_trailer = it.to_owned()).is_some(),
+        get: |config| ParameterValue::Str(config.str_trunc_trailer.clone()),
+    },
+    unstable!(unstable_import_statement),
+    unstable!(unstable_tseries),
+    unstable!(unstable_typeinfo),
+    unstable!(unstable_dw_ustack),
+    word!(missing_probes, "`error`, `warn` or `ignore`", MISSING_PROBES),
+    word!(stack_mode, "`bpftrace`, `perf`, `raw` or `build_id`", stacks::MODES),
+    word!(cache_user_symbols, "`PER_PID`, `PER_PROGRAM` or `NONE`", SYMBOL_CACHES),
     Setting {
         name: "license",
         takes: "a GPL-compatible licence such as \"GPL\"",
         set: |config, value| {
             text(value).filter(|it| LICENSES.contains(it)).map(|it| config.license = it.to_owned()).is_some()
         },
-    },
-    Setting {
-        name: "max_map_keys",
-        takes: "a number from 1",
-        set: |config, value| number(value, 1, 1 << 30).map(|it| config.max_map_keys = it).is_some(),
-    },
-    Setting {
-        name: "max_strlen",
-        takes: "a number from 1 to 65536",
-        set: |config, value| number(value, 1, 1 << 16).map(|it| config.max_strlen = it).is_some(),
-    },
-    Setting {
-        name: "missing_probes",
-        takes: "`error`, `warn` or `ignore`",
-        set: |config, value| {
-            config.missing_probes = match text(value) {
-                Some("error") => MissingProbes::Error,
-                Some("warn") => MissingProbes::Warn,
-                Some("ignore") => MissingProbes::Ignore,
-                _ => return false,
-            };
-            true
-        },
-    },
-    Setting {
-        name: "on_stack_limit",
-        takes: "a number from 0 to 256",
-        set: |config, value| number(value, 0, 256).map(|it| config.on_stack_limit = it).is_some(),
-    },
-    Setting {
-        name: "perf_rb_pages",
-        takes: "a power of two",
-        set: |config, value| {
-            let pages = number(value, 1, 1 << 20).filter(|it| it.is_power_of_two());
-            pages.map(|it| config.perf_rb_pages = Some(it)).is_some()
-        },
-    },
-    Setting {
-        name: "print_maps_on_exit",
-        takes: "`true` or `false`",
-        set: |config, value| boolean(value).map(|it| config.print_maps_on_exit = it).is_some(),
-    },
-    Setting {
-        name: "show_debug_info",
-        takes: "`true` or `false`",
-        set: |config, value| boolean(value).map(|it| config.show_debug_info = it).is_some(),
-    },
-    Setting {
-        name: "stack_mode",
-        takes: "`bpftrace`, `perf`, `raw` or `build_id`",
-        set: |config, value| text(value).and_then(stacks::mode).map(|it| config.stack_mode = it).is_some(),
-    },
-    Setting {
-        name: "str_trunc_trailer",
-        takes: "a string",
-        set: |config, value| text(value).map(|it| config.str_trunc_trailer = it.to_owned()).is_some(),
+        get: |config| ParameterValue::Str(config.license.clone()),
     },
 ];
 
@@ -84,29 +136,22 @@ const LICENSES: [&str; 6] =
     ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
 
 /// Older names of settings.
-const RENAMED: [(&str, &str); 2] = [("strlen", "max_strlen"), ("map_keys_max", "max_map_keys")];
+const RENAMED: [(&str, &str); 4] = [
+    ("cat_bytes_max", "max_cat_bytes"),
+    ("map_keys_max", "max_map_keys"),
+    ("no_cpp_demangle", "cpp_demangle"),
+    ("strlen", "max_strlen"),
+];
 
-/// Settings of bpftrace that make no difference here, or none yet.
-const WITHOUT_EFFECT: [&str; 21] = [
-    "cache_user_symbols",
-    "cat_bytes_max",
-    "cpp_demangle",
+/// Settings that bpftrace had once, or that only its own way to work has.
+const WITHOUT_EFFECT: [&str; 9] = [
     "lazy_symbolication",
-    "log_size",
-    "max_bpf_progs",
-    "max_cat_bytes",
-    "max_probes",
     "max_type_res_iterations",
-    "no_cpp_demangle",
     "symbol_source",
     "unstable_addr",
-    "unstable_dw_ustack",
     "unstable_import",
-    "unstable_import_statement",
     "unstable_macro",
     "unstable_map_decl",
-    "unstable_tseries",
-    "unstable_typeinfo",
     "use_blazesym",
     "verify_llvm_ir",
 ];
@@ -136,24 +181,54 @@ pub(super) fn read(cx: &mut Context, script: &ast::Script) {
 }
 
 fn find(name: &str) -> Option<&'static Setting> {
-    let name = RENAMED.iter().find(|it| it.0 == name).map_or(name, |it| it.1);
     SETTINGS.iter().find(|it| it.name == name)
 }
 
 fn set(cx: &mut Context, entry: &ast::ConfigEntry) {
     // The variables of the environment may stand here with their whole names.
     let lower = entry.key.text.strip_prefix("BPFTRACE_").map(str::to_ascii_lowercase);
-    let name = lower.as_deref().unwrap_or(&entry.key.text);
+    let mut name = lower.as_deref().unwrap_or(&entry.key.text);
+    if let Some((old, new)) = RENAMED.iter().find(|it| it.0 == name) {
+        cx.report(Diagnostic::warning(entry.key.span, format!("`{old}` is called `{new}` now")));
+        name = new;
+    }
+    if WITHOUT_EFFECT.contains(&name) {
+        return cx.report(Diagnostic::warning(entry.key.span, format!("`{name}` has no effect here")));
+    }
     let Some(setting) = find(name) else {
-        if WITHOUT_EFFECT.contains(&name) {
-            return cx.report(Diagnostic::warning(entry.key.span, format!("`{name}` has no effect here")));
-        }
         let near = nearest(name, SETTINGS.iter().map(|it| it.name)).map(|it| format!("did you mean `{it}`?"));
         return cx
             .report(Diagnostic::error(entry.key.span, format!("unknown setting `{name}`")).maybe_hint(near));
     };
     if !(setting.set)(&mut cx.config, &entry.value) {
         cx.report(Diagnostic::error(entry.span, format!("`{name}` must be {}", setting.takes)));
+    }
+}
+
+impl Context<'_> {
+    /// Whether a feature that scripts have to ask for may be used; reports what there is to say.
+    pub(super) fn may_use(&mut self, feature: &str, setting: Unstable, span: Span) -> bool {
+        let hint = format!("config = {{ unstable_{feature} = enable; }}");
+        let told = match setting {
+            Unstable::Enable => return true,
+            Unstable::Warn => Diagnostic::warning(span, format!("`{feature}` may change in later versions")),
+            Unstable::Error => {
+                Diagnostic::error(span, format!("`{feature}` may change, so it has to be asked for"))
+            }
+        };
+        self.report(told.hint(hint));
+        setting == Unstable::Warn
+    }
+}
+
+impl Body<'_, '_> {
+    /// `config`: the settings as a record of literals.
+    pub(super) fn settings(&self, span: Span) -> hir::Expr {
+        let values: Vec<_> =
+            SETTINGS.iter().map(|it| options::literal(&(it.get)(&self.cx.config), span)).collect();
+        let names = SETTINGS.iter().map(|it| it.name.to_owned());
+        let ty = Ty::Record(names.zip(values.iter().map(|it| it.ty.clone())).collect());
+        hir::Expr { kind: hir::ExprKind::Tuple(values), ty, span }
     }
 }
 

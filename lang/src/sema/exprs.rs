@@ -2,7 +2,7 @@
 
 use super::infer::{self, Known};
 use super::literals;
-use super::stmts::{Body, not_constant};
+use super::stmts::Body;
 use crate::ast::{self, ExprKind};
 use crate::diagnostic::Diagnostic;
 use crate::hir;
@@ -51,7 +51,15 @@ impl<'a> Body<'_, 'a> {
                 self.ternary(condition, then.as_deref(), otherwise, span)
             }
             ExprKind::If(condition, then, otherwise) => {
+                let comptime = matches!(condition.kind, ExprKind::Comptime(_));
                 let condition = self.condition(condition);
+                if comptime {
+                    return match self.decided(condition) {
+                        Some(true) => self.value_block(then),
+                        Some(false) => self.value_block(otherwise),
+                        None => self.unknown(span),
+                    };
+                }
                 let (then, otherwise) = (self.value_block(then), self.value_block(otherwise));
                 self.choose(condition, then, otherwise, span)
             }
@@ -72,10 +80,7 @@ impl<'a> Body<'_, 'a> {
             ExprKind::Offsetof(of, path) => self.offset_of(of, path, span),
             ExprKind::Comptime(operand) => {
                 let value = self.expr(operand);
-                match value.kind {
-                    hir::ExprKind::Const(_) | hir::ExprKind::Str(_) => value,
-                    _ => self.fail(not_constant(span)),
-                }
+                self.comptime(value, span)
             }
         }
     }

@@ -15,6 +15,11 @@ pub(super) fn int(value: i128, span: Span) -> hir::Expr {
     hir::Expr { kind: hir::ExprKind::Const(value as i64), ty, span }
 }
 
+/// An int64 of that value.
+pub(super) fn int64(value: i64, span: Span) -> hir::Expr {
+    hir::Expr { kind: hir::ExprKind::Const(value), ty: Ty::I64, span }
+}
+
 /// `true`, `false`
 pub(super) fn bool(value: bool, span: Span) -> hir::Expr {
     hir::Expr { kind: hir::ExprKind::Const(value.into()), ty: Ty::Bool, span }
@@ -102,7 +107,7 @@ impl Body<'_, '_> {
 }
 
 /// A decimal, hexadecimal or octal number with an optional sign, as a parameter gives it.
-fn parse_int(text: &str) -> Option<i128> {
+pub(super) fn parse_int(text: &str) -> Option<i128> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text),

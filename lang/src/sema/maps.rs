@@ -2,7 +2,6 @@
 
 use super::infer::{Admitted, Known, Slot};
 use super::stmts::Body;
-use super::types::printable;
 use super::{Context, infer};
 use crate::ast;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -287,12 +286,12 @@ impl<'a> Body<'_, 'a> {
 
     /// Checks that a value can be in a map, which is printed in the end.
     fn storable(&mut self, name: &str, value: hir::Expr) -> hir::Expr {
-        if value.ty == Ty::Error || printable(&value.ty) {
+        if value.ty == Ty::Error || self.cx.is_printable(&value.ty) {
             return value;
         }
         let found = self.cx.name_of(&value.ty);
         self.fail(
-            Diagnostic::error(value.span, format!("a whole `{found}` in `{name}` is not supported yet"))
+            Diagnostic::error(value.span, format!("a whole `{found}` cannot be kept in `{name}`"))
                 .hint("keep its members, for example as a tuple"),
         )
     }

@@ -270,9 +270,11 @@ impl<'a> Body<'_, 'a> {
 
     /// Two strings, tuples or addresses in one type.
     fn one_memory_type(&mut self, left: hir::Expr, right: hir::Expr) -> Pair {
-        use Ty::{Inet, Ipv6, Mac, Network, Record, Str, Tuple, Usym};
-        let comparable =
-            |ty: &Ty| matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Network | Usym);
+        use Ty::{Array, Bool, Inet, Int, Ipv6, Mac, Network, Record, Str, Tuple, Usym};
+        let comparable = |ty: &Ty| match ty {
+            Array(of, _) => matches!(**of, Int(_) | Bool),
+            ty => matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Network | Usym),
+        };
         let joined = infer::join(&Known::of(&left), &Known::of(&right), &self.cx.types);
         let ty = joined.map(|it| it.ty).filter(comparable)?;
         Some((infer::coerce(left, &ty), infer::coerce(right, &ty)))
@@ -378,17 +380,7 @@ fn fold_comparison(op: CompareOp, left: &hir::Expr, right: &hir::Expr, span: Spa
         (ExprKind::Str(a), ExprKind::Str(b)) => a.cmp(b),
         _ => int_value(left)?.cmp(&int_value(right)?),
     };
-    Some(literals::bool(
-        match op {
-            CompareOp::Eq => ordering.is_eq(),
-            CompareOp::Ne => ordering.is_ne(),
-            CompareOp::Lt => ordering.is_lt(),
-            CompareOp::Le => ordering.is_le(),
-            CompareOp::Gt => ordering.is_gt(),
-            CompareOp::Ge => ordering.is_ge(),
-        },
-        span,
-    ))
+    Some(literals::bool(op.holds(ordering), span))
 }
 
 /// A pointer or integer as a plain 64-bit number.

@@ -95,7 +95,11 @@ impl<'a> Body<'_, 'a> {
             }
             // A `char` array holds text.
             Ty::Array(of, n) if **of == Ty::I8 && *n > 0 => Ty::Str(*n),
-            ty => within(ty.clone(), space(&base)),
+            // A copy does not say where it was made; most are of what the probe looks at.
+            ty => match space(&base) {
+                Space::Bpf => within(ty.clone(), self.probe.space()),
+                space => within(ty.clone(), space),
+            },
         };
         let (base, path) = match base.kind {
             // One path through nested members: code generation relocates it as one access.
@@ -217,16 +221,24 @@ impl<'a> Body<'_, 'a> {
         let Some(mut ty) = self.type_or_expr(of) else { return self.unknown(span) };
         let mut offset = 0u32;
         for name in path {
-            let place = hir::Expr { kind: ExprKind::Record, ty: ty.clone(), span };
-            let member = match &ty {
-                Ty::Struct(_) => self.member(place, name, name.span),
-                _ => self.not_a(&place, "a struct"),
-            };
-            let ExprKind::Member { path, .. } = &member.kind else { return self.unknown(span) };
-            offset += self.cx.path_offset(path);
-            ty = member.ty;
+            let Some((more, member)) = self.offset_of_member(ty, name) else { return self.unknown(span) };
+            offset += more;
+            ty = member;
         }
         literals::int(offset.into(), span)
+    }
+
+    /// A member's offset and its type.
+    pub(super) fn offset_of_member(&mut self, of: Ty, name: &ast::Ident) -> Option<(u32, Ty)> {
+        let place = hir::Expr { kind: ExprKind::Record, ty: of, span: name.span };
+        let member = match &place.ty {
+            Ty::Struct(_) => self.member(place, name, name.span),
+            _ => self.not_a(&place, "a struct"),
+        };
+        match &member.kind {
+            ExprKind::Member { path, .. } => Some((self.cx.path_offset(path), member.ty)),
+            _ => None,
+        }
     }
 }
 

@@ -16,9 +16,6 @@ use crate::usdt;
 use std::collections::HashSet;
 use std::rc::Rc;
 
-/// Most attach points that a script writes, and most programs that come of them: bpftrace's limits.
-const MOST: usize = 1024;
-
 /// A body with targets that it cannot tell apart.
 pub(super) struct Instance<'a> {
     pub probe: &'a ast::Probe,
@@ -55,20 +52,20 @@ struct Shape {
 /// Every body with its targets, in the order of the script.
 pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<Instance<'a>> {
     let mut instances = Vec::new();
-    let (mut n_probes, mut n_points) = (0, 0);
+    let mut n_probes = 0;
     for item in &script.items {
         match item {
             ast::Item::Probe(probe) => {
                 n_probes += 1;
-                n_points += probe.points.len();
-                if n_points > MOST {
-                    cx.report(Diagnostic::error(probe.span, format!("more than {MOST} attach points")));
-                    return Vec::new();
+                // Written ones are counted first, so that no time goes into looking for them.
+                let mut diagnostic = too_many(cx, probe.span, probe.points.len(), 0);
+                if diagnostic.is_none() {
+                    expand_probe(cx, probe, &mut instances);
+                    let n_points = instances.iter().map(|it| it.points.len()).sum();
+                    diagnostic = too_many(cx, probe.span, n_points, instances.len());
                 }
-                expand_probe(cx, probe, &mut instances);
-                if instances.len() > MOST {
-                    let message = format!("more than {MOST} programs, one for each type of the arguments");
-                    cx.report(Diagnostic::error(probe.span, message));
+                if let Some(diagnostic) = diagnostic {
+                    cx.report(diagnostic);
                     return Vec::new();
                 }
             }
@@ -84,6 +81,18 @@ pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<I
         cx.report(Diagnostic::error(Span::default(), "no probe of the script exists on this machine"));
     }
     instances
+}
+
+/// What there is to say of more programs or targets than are allowed.
+fn too_many(cx: &Context, span: Span, n_points: usize, n_programs: usize) -> Option<Diagnostic> {
+    let found = [
+        (n_points, "probes", "max_probes", cx.config.max_probes),
+        (n_programs, "programs", "max_bpf_progs", cx.config.max_bpf_progs),
+    ];
+    let (found, what, setting, most) = found.into_iter().find(|it| it.0 > it.3 as usize)?;
+    let message = format!("{found} {what} are more than `{setting}` allows ({most})");
+    let hint = format!("config = {{ {setting} = {found}; }}, if the machine can bear it");
+    Some(Diagnostic::error(span, message).hint(hint))
 }
 
 fn unsupported(cx: &mut Context, item: &ast::Item) {

@@ -15,7 +15,7 @@ const DEFAULT_LIMIT: u32 = 127;
 const MOST_FRAMES: i128 = 1024;
 
 /// The ways to print a stack.
-const MODES: [(&str, StackMode); 4] = [
+pub(super) const MODES: [(&str, StackMode); 4] = [
     ("bpftrace", StackMode::Bpftrace),
     ("perf", StackMode::Perf),
     ("raw", StackMode::Raw),
@@ -23,7 +23,7 @@ const MODES: [(&str, StackMode); 4] = [
 ];
 
 /// The mode of that name.
-pub(super) fn mode(name: &str) -> Option<StackMode> {
+fn mode(name: &str) -> Option<StackMode> {
     MODES.into_iter().find(|it| it.0 == name).map(|it| it.1)
 }
 

@@ -204,11 +204,12 @@ impl<'a> Body<'_, 'a> {
     ) {
         let condition = self.condition(condition);
         if comptime {
-            return match condition.kind {
-                hir::ExprKind::Const(0) => otherwise.into_iter().for_each(|it| self.block_into(it, out)),
-                hir::ExprKind::Const(_) => self.block_into(then, out),
-                _ => self.cx.report(not_constant(condition.span)),
-            };
+            match self.decided(condition) {
+                Some(true) => self.block_into(then, out),
+                Some(false) => otherwise.into_iter().for_each(|it| self.block_into(it, out)),
+                None => {}
+            }
+            return;
         }
         let then = self.block(then);
         let otherwise = otherwise.map_or(Vec::new(), |it| self.block(it));

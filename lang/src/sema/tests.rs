@@ -778,8 +778,8 @@ fn what_is_hidden_is_assumed_on_request() {
 fn what_is_too_large_is_refused_at_once() {
     let chain: String = (0..40).map(|it| format!("$t{} = ($t{it}, $t{it}); ", it + 1)).collect();
     for (script, expected) in [
-        ("BEGIN { @x = 1; }\n".repeat(1025), "more than 1024 attach points"),
-        (format!("{}BEGIN {{ @x = 1; }}", "BEGIN, ".repeat(1025)), "more than 1024 attach points"),
+        ("BEGIN { @x = 1; }\n".repeat(1025), "1025 probes are more than `max_probes` allows (1024)"),
+        (format!("{}BEGIN {{ @x = 1; }}", "BEGIN, ".repeat(1025)), "1026 probes are more than"),
         (format!("BEGIN {{ $t0 = (1, 2); {chain}}}"), "a tuple of more than 1024 values"),
     ] {
         let text = analyzed(&script, &Options::default());

@@ -61,6 +61,12 @@ const OTHERS: &[(&str, Ty)] = &[
     ("usym_t", Ty::Usym),
 ];
 
+/// Most bytes of a value that is kept or printed as a whole.
+const LARGEST_WHOLE: u32 = 1 << 17;
+
+/// Most structs inside each other that are printed.
+const DEEPEST_STRUCT: u32 = 32;
+
 /// Largest `string[N]`, `buffer[N]` or `T[N]` in a script.
 const LARGEST_ARRAY: u64 = 1 << 16;
 
@@ -153,10 +159,7 @@ impl<'a> Body<'_, 'a> {
             TypeBase::Struct(tag) => self.tagged_type(TypeKind::Struct, "struct", tag, span),
             TypeBase::Union(tag) => self.tagged_type(TypeKind::Union, "union", tag, span),
             TypeBase::Enum(tag) => self.tagged_type(TypeKind::Enum, "enum", tag, span),
-            TypeBase::Typeof(_) => {
-                self.cx.report(Diagnostic::error(span, "`typeof` is not supported yet"));
-                None
-            }
+            TypeBase::Typeof(of) => self.type_or_expr(of),
             TypeBase::Tuple(items) => {
                 Some(Ty::Tuple(items.iter().map(|it| self.named_type(it)).collect::<Option<_>>()?))
             }
@@ -224,7 +227,7 @@ impl<'a> Body<'_, 'a> {
     pub(super) fn type_or_expr(&mut self, of: &'a TypeOrExpr) -> Option<Ty> {
         let (ty, span) = match of {
             TypeOrExpr::Type(name) => (self.named_type(name)?, name.span),
-            TypeOrExpr::Expr(expr) => match self.own_type(expr) {
+            TypeOrExpr::Expr(expr) => match self.type_word(expr) {
                 Some(ty) => (ty, expr.span),
                 None => (self.expr(expr).ty, expr.span),
             },
@@ -242,9 +245,12 @@ impl<'a> Body<'_, 'a> {
         }
     }
 
-    /// The type that a bare word names in the script's C code, where the parser took it for a value.
-    fn own_type(&self, expr: &ast::Expr) -> Option<Ty> {
+    /// The type that a bare word names, where the parser took it for a value.
+    pub(super) fn type_word(&mut self, expr: &'a ast::Expr) -> Option<Ty> {
         let ast::ExprKind::Word(word) = &expr.kind else { return None };
+        if let Some(int) = integer(word) {
+            return Some(Ty::Int(int));
+        }
         self.cx.block.type_named(TypeKind::Typedef, word)
     }
 
@@ -280,13 +286,26 @@ impl super::probes::Instance<'_> {
     }
 }
 
-/// Whether a value has a text form.
-pub(super) fn printable(ty: &Ty) -> bool {
-    match ty {
-        Ty::Error | Ty::Void | Ty::Struct(_) | Ty::Agg(_) => false,
-        Ty::Array(of, _) => printable(of),
-        Ty::Tuple(items) => items.iter().all(printable),
-        Ty::Record(items) => items.iter().all(|(_, ty)| printable(ty)),
-        _ => true,
+impl Context<'_> {
+    /// Whether a value of the type can be printed, and so be in a map: all that is in it is known.
+    pub(super) fn is_printable(&mut self, ty: &Ty) -> bool {
+        layout::size_of(ty, &self.types) <= LARGEST_WHOLE && self.is_printable_to(ty, 0)
+    }
+
+    fn is_printable_to(&mut self, ty: &Ty, depth: u32) -> bool {
+        match ty {
+            Ty::Error | Ty::Void | Ty::Agg(_) => false,
+            Ty::Array(of, _) => self.is_printable_to(of, depth),
+            Ty::Tuple(items) => items.iter().all(|it| self.is_printable_to(it, depth)),
+            Ty::Record(items) => items.iter().all(|(_, ty)| self.is_printable_to(ty, depth)),
+            // A type that nobody defines elsewhere is the one that values are decoded by.
+            Ty::Struct(id) if depth < DEEPEST_STRUCT && self.complete(*id) == Some(*id) => {
+                let fields = self.types.struct_def(*id).fields.clone().unwrap_or_default();
+                // A member of varying length has nothing in a copy.
+                fields.iter().all(|it| it.ty == Ty::Void || self.is_printable_to(&it.ty, depth + 1))
+            }
+            Ty::Struct(_) => false,
+            _ => true,
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! share one program.
 
 use super::words::arg_number;
-use crate::ast::{Arg, Block, Expr, ExprKind, Probe, Stmt, StmtKind, TypeOrExpr};
+use crate::ast::{Arg, Block, Expr, ExprKind, Probe, Stmt, StmtKind, TypeBase, TypeName, TypeOrExpr};
 use crate::c;
 use std::collections::BTreeSet;
 
@@ -62,7 +62,7 @@ impl<'a> Walk<'a> {
             return;
         }
         match meaning {
-            c::Meaning::Expr(expr) => self.expr(expr),
+            c::Meaning::Expr(expr) | c::Meaning::Function(_, expr) => self.expr(expr),
             c::Meaning::Word(word) => self.word(word),
             _ => {}
         }
@@ -79,7 +79,10 @@ impl<'a> Walk<'a> {
                 self.expr(target);
                 self.expr(value);
             }
-            StmtKind::Let { name: _, ty: _, value } => value.iter().for_each(|it| self.expr(it)),
+            StmtKind::Let { name: _, ty, value } => {
+                ty.iter().for_each(|it| self.type_name(it));
+                value.iter().for_each(|it| self.expr(it));
+            }
             StmtKind::If { comptime: _, condition, then, otherwise } => {
                 self.expr(condition);
                 self.block(then);
@@ -125,7 +128,7 @@ impl<'a> Walk<'a> {
                 self.word(&name.text);
                 args.iter().for_each(|arg| match arg {
                     Arg::Expr(expr) => self.expr(expr),
-                    Arg::Type(_) => {}
+                    Arg::Type(name) => self.type_name(name),
                 });
             }
             ExprKind::Map { name: _, key: items } | ExprKind::Tuple(items) => {
@@ -140,9 +143,12 @@ impl<'a> Walk<'a> {
             },
             ExprKind::Unary(_, it)
             | ExprKind::Step { target: it, .. }
-            | ExprKind::Cast(_, it)
             | ExprKind::TupleIndex(it, _)
             | ExprKind::Comptime(it) => self.expr(it),
+            ExprKind::Cast(name, it) => {
+                self.type_name(name);
+                self.expr(it);
+            }
             ExprKind::Binary(_, a, b) | ExprKind::In(a, b) | ExprKind::Index(a, b) => {
                 self.expr(a);
                 self.expr(b);
@@ -158,10 +164,23 @@ impl<'a> Walk<'a> {
                 self.block(otherwise);
             }
             ExprKind::Block(block) => self.block(block),
-            ExprKind::Sizeof(of) | ExprKind::Offsetof(of, _) => match &**of {
-                TypeOrExpr::Expr(expr) => self.expr(expr),
-                TypeOrExpr::Type(_) => {}
-            },
+            ExprKind::Sizeof(of) | ExprKind::Offsetof(of, _) => self.type_or_expr(of),
+        }
+    }
+
+    /// A type names what the probe receives only inside `typeof`.
+    fn type_name(&mut self, name: &TypeName) {
+        match &name.base {
+            TypeBase::Typeof(of) => self.type_or_expr(of),
+            TypeBase::Tuple(items) => items.iter().for_each(|it| self.type_name(it)),
+            TypeBase::Name(_) | TypeBase::Struct(_) | TypeBase::Union(_) | TypeBase::Enum(_) => {}
+        }
+    }
+
+    fn type_or_expr(&mut self, of: &TypeOrExpr) {
+        match of {
+            TypeOrExpr::Expr(expr) => self.expr(expr),
+            TypeOrExpr::Type(name) => self.type_name(name),
         }
     }
 }

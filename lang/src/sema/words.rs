@@ -26,26 +26,15 @@ const LATER: &[&str] = &[
     "cat",
     "cgroup_path",
     "cgroupid",
-    "config",
-    "container_of",
     "debugf",
     "default_str_length",
     "dw_ustack",
     "errorf",
-    "fail",
     "find",
-    "getopt",
     "has_cpid",
-    "is_array",
     "is_err",
-    "is_integer",
-    "is_literal",
-    "is_ptr",
-    "is_str",
-    "is_unsigned_integer",
     "jiffies",
     "kfunc_allowed",
-    "kfunc_exist",
     "leader_comm",
     "leader_tid",
     "macaddr",
@@ -64,7 +53,6 @@ const LATER: &[&str] = &[
     "signal_thread",
     "skboutput",
     "socket_cookie",
-    "static_assert",
     "str_concat",
     "strcap",
     "strcontains",
@@ -75,7 +63,6 @@ const LATER: &[&str] = &[
     "syscall_name",
     "system",
     "tseries",
-    "typeinfo",
     "uaddr",
     "unwatch",
     "usermode",
@@ -84,48 +71,12 @@ const LATER: &[&str] = &[
     "write_user",
 ];
 
-/// Most macros inside each other.
-const DEEPEST_MACRO: usize = 32;
-
-/// Most macros that the probes of a script may lead through in one round.
-const MOST_MACROS: u32 = 100_000;
-
-/// Macros that are being looked into.
-#[derive(Debug, Default)]
-pub(super) struct Macros<'a> {
-    inside: Vec<&'a str>,
-    entered: u32,
-}
-
-impl<'a> Macros<'a> {
-    fn contains(&self, name: &str) -> bool {
-        self.inside.contains(&name)
-    }
-
-    /// Goes into a macro, unless that leads nowhere.
-    pub fn enter(&mut self, name: &'a str) -> bool {
-        let goes = !self.contains(name) && self.inside.len() < DEEPEST_MACRO && self.entered < MOST_MACROS;
-        if goes {
-            self.entered += 1;
-            self.inside.push(name);
-        }
-        goes
-    }
-
-    /// Leaves the innermost macro.
-    pub fn leave(&mut self) {
-        self.inside.pop();
-    }
-
-    /// Begins a round.
-    pub fn rewind(&mut self) {
-        self.entered = 0;
-    }
-}
-
 impl<'a> Body<'_, 'a> {
     /// A bare word.
     pub(super) fn word(&mut self, word: &'a str, span: Span) -> hir::Expr {
+        if let Some(value) = self.macro_argument(word) {
+            return value;
+        }
         if let Some(builtin) = Builtin::from_name(word) {
             return self.builtin(builtin, &[], span);
         }
@@ -145,33 +96,6 @@ impl<'a> Body<'_, 'a> {
             return literals::int(value.into(), span);
         }
         self.unknown_word("name", word, span)
-    }
-
-    /// A macro of the script's C code.
-    fn macro_word(&mut self, word: &'a str, span: Span) -> Option<hir::Expr> {
-        let value = match self.cx.block.meaning(word)? {
-            c::Meaning::Int(value) => literals::int(*value, span),
-            c::Meaning::Str(text) => self.string(text, span),
-            c::Meaning::Other(reason) => {
-                self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")))
-            }
-            // A macro is a plain word inside itself, as in C.
-            _ if self.cx.macros.contains(word) => return None,
-            meaning if self.cx.macros.enter(word) => {
-                let value = match meaning {
-                    c::Meaning::Expr(expr) => self.expr(expr),
-                    c::Meaning::Word(word) => self.word(word, span),
-                    _ => self.unknown_word("name", word, span),
-                };
-                self.cx.macros.leave();
-                value
-            }
-            _ => {
-                let message = "macros inside macros go on for too long here";
-                self.fail(Diagnostic::error(span, message))
-            }
-        };
-        Some(value)
     }
 
     /// Reports a word that means nothing, or nothing yet.
@@ -281,7 +205,7 @@ impl<'a> Body<'_, 'a> {
     /// `args` as a whole.
     fn args(&mut self, span: Span) -> hir::Expr {
         match self.probe.kind.context() {
-            Receives::TracepointRecord => self.record_place(span),
+            Receives::TracepointRecord => self.record_members(span),
             Receives::BtfArguments => {
                 let Some(signature) = self.signature(span) else { return self.unknown(span) };
                 let values: Vec<_> =
@@ -305,6 +229,26 @@ impl<'a> Body<'_, 'a> {
             // Reported where the probe was expanded.
             None => self.unknown(span),
         }
+    }
+
+    /// All members of a tracepoint's record. Programs may not copy the record as it is: its first
+    /// bytes are the kernel's own.
+    fn record_members(&mut self, span: Span) -> hir::Expr {
+        let record = self.record_place(span);
+        let Ty::Struct(id) = record.ty else { return record };
+        let fields = self.cx.types.struct_def(id).fields.clone().unwrap_or_default();
+        let names = fields.into_iter().map(|it| it.name).filter(|it| !it.is_empty());
+        let members: Vec<_> = names
+            .map(|text| {
+                let value = self.member(record.clone(), &ast::Ident { text: text.clone(), span }, span);
+                (text, value)
+            })
+            .collect();
+        if members.iter().any(|(_, value)| value.ty == Ty::Error) {
+            return self.unknown(span);
+        }
+        let ty = Ty::Record(members.iter().map(|(name, value)| (name.clone(), value.ty.clone())).collect());
+        hir::Expr { kind: ExprKind::Tuple(members.into_iter().map(|it| it.1).collect()), ty, span }
     }
 
     fn signature(&mut self, span: Span) -> Option<Rc<FunctionTy>> {

@@ -71,7 +71,12 @@ fn aggregates_follow_the_layout() {
     check(&record, &bytes, Value::Record(names.into_iter().zip(values).collect()));
     let array = Ty::Array(Box::new(Ty::U16), 3);
     check(&array, &[1, 0, 2, 0, 3], Value::Array((1..=3).map(|n| Value::Uint(n, 2)).collect()));
-    check(&Ty::Array(Box::new(Ty::I8), 4), b"ab\0d", Value::text(*b"ab"));
+    // A struct's member of this type is text, a value that a script makes is numbers.
+    check(
+        &Ty::Array(Box::new(Ty::I8), 2),
+        &[0xfe, 0],
+        Value::Array(vec![Value::Int(-2, 1), Value::Int(0, 1)]),
+    );
 }
 
 #[test]

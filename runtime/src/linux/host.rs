@@ -201,6 +201,10 @@ impl Host for LinuxHost {
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
         self.symbols()?.address(name)
     }
+
+    fn kernel_version(&self) -> Option<(u32, u32, u32)> {
+        super::target::full_version(&super::sys::kernel_identity())
+    }
 }
 
 #[cfg(test)]

@@ -340,7 +340,8 @@ impl Prepared<'_> {
         };
         match bpf::program_load(&spec, 0, &mut []) {
             Ok(fd) => Ok(fd),
-            Err(errno) => load_again_with_log(&spec).map_err(|log| self.refused(errno, log)),
+            Err(errno) => load_again_with_log(&spec, self.manifest.config.log_size)
+                .map_err(|log| self.refused(errno, log)),
         }
     }
 
@@ -369,16 +370,18 @@ impl Prepared<'_> {
 }
 
 /// Submits a refused program once more to hear why. The first time no log is asked for, because
-/// writing one takes longer than the verification.
-fn load_again_with_log(spec: &ProgramSpec<'_>) -> std::result::Result<OwnedFd, String> {
+/// writing one takes longer than the verification. Of a log that is longer than `most` bytes the
+/// last so many are kept, where the reason stands.
+fn load_again_with_log(spec: &ProgramSpec<'_>, most: u32) -> std::result::Result<OwnedFd, String> {
     const LEVEL: u32 = 1;
-    const LARGEST: usize = 64 << 20;
-    let mut log = vec![0; 64 << 10];
+    const FIRST: usize = 64 << 10;
+    let most = most as usize;
+    let mut log = vec![0; FIRST.min(most)];
     loop {
         match bpf::program_load(spec, LEVEL, &mut log) {
             Ok(fd) => return Ok(fd),
-            Err(Errno { code: libc::ENOSPC, .. }) if log.len() < LARGEST => {
-                let len = log.len() * 8;
+            Err(Errno { code: libc::ENOSPC, .. }) if log.len() < most => {
+                let len = (log.len() * 8).min(most);
                 log = vec![0; len];
             }
             Err(_) => {

@@ -11,6 +11,7 @@ use blazesym::MaybeDefault;
 use blazesym::helper::read_elf_build_id;
 use blazesym::symbolize::source::{Elf, Kernel, Source};
 use blazesym::symbolize::{Input, Sym, Symbolizer};
+use lang::hir::{Config, SymbolCache};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,11 +19,21 @@ use std::path::{Path, PathBuf};
 /// Resolves addresses of the running system.
 #[derive(Default)]
 pub struct LinuxSymbols {
-    /// Whether source lines and inlined functions are looked up as well.
-    debug_info: bool,
+    settings: Settings,
     symbolizer: Option<Symbolizer>,
     processes: HashMap<u32, Vec<Area>>,
     known: HashMap<(u32, u64), Option<Symbol>>,
+}
+
+/// What the script wants of symbols.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Settings {
+    /// Whether source lines and inlined functions are looked up as well.
+    debug_info: bool,
+    /// Whether names of C++ and Rust stay as linkers see them.
+    mangled: bool,
+    /// Whether every address is looked up anew.
+    forgetful: bool,
 }
 
 /// A part of a process's memory that holds a file.
@@ -39,16 +50,23 @@ struct Area {
 const KERNEL: u32 = 0;
 
 impl LinuxSymbols {
-    /// Knows nothing yet; with `debug_info` it will know source lines and inlined functions too.
-    pub fn new(debug_info: bool) -> Self {
-        LinuxSymbols { debug_info, ..Self::default() }
+    /// Knows nothing yet.
+    pub fn new(config: &Config) -> Self {
+        let mut symbols = Self::default();
+        symbols.configure(config);
+        symbols
     }
 
-    /// The same for what is asked from now on.
-    pub fn use_debug_info(&mut self, debug_info: bool) {
-        if self.debug_info != debug_info {
+    /// Goes by these settings for what is asked from now on.
+    pub fn configure(&mut self, config: &Config) {
+        let settings = Settings {
+            debug_info: config.show_debug_info,
+            mangled: !config.cpp_demangle,
+            forgetful: config.cache_user_symbols == SymbolCache::None,
+        };
+        if self.settings != settings {
             let processes = std::mem::take(&mut self.processes);
-            *self = LinuxSymbols { processes, ..Self::new(debug_info) };
+            *self = LinuxSymbols { processes, settings, ..Self::default() };
         }
     }
 
@@ -56,12 +74,19 @@ impl LinuxSymbols {
         // Kernel addresses are looked up in kallsyms only, which has no lines anyway.
         let symbolizer = self.symbolizer.get_or_insert_with(|| {
             Symbolizer::builder()
-                .enable_code_info(self.debug_info)
-                .enable_inlined_fns(self.debug_info)
+                .enable_code_info(self.settings.debug_info)
+                .enable_inlined_fns(self.settings.debug_info)
+                .enable_demangling(!self.settings.mangled)
                 .build()
         });
         let found = symbolizer.symbolize_single(source, input).ok()?;
         found.as_sym().map(symbol)
+    }
+
+    /// Looks a process's files up again, unless it has ended.
+    fn forget(&mut self, pid: u32) {
+        self.symbolizer = None;
+        self.remember(pid);
     }
 
     fn find_area(&mut self, pid: u32, address: u64) -> Option<Area> {
@@ -88,13 +113,15 @@ impl Symbols for LinuxSymbols {
     }
 
     fn user(&mut self, pid: u32, address: u64) -> Option<Symbol> {
-        if let Some(Some(known)) = self.known.get(&(pid, address)) {
-            return Some(known.clone());
+        match self.known.get(&(pid, address)) {
+            _ if self.settings.forgetful => self.forget(pid),
+            Some(Some(known)) => return Some(known.clone()),
+            _ => {}
         }
         let area = self.find_area(pid, address)?;
         let offset = address - area.start + area.offset;
         let elf = Elf::new(visible(pid, &area.path));
-        let source = Source::Elf(Elf { debug_syms: self.debug_info, ..elf });
+        let source = Source::Elf(Elf { debug_syms: self.settings.debug_info, ..elf });
         let mut symbol = self.resolve(&source, Input::FileOffset(offset))?;
         symbol.module = Some(area.path.to_string_lossy().into_owned());
         self.known.insert((pid, address), Some(symbol.clone()));
@@ -170,5 +197,31 @@ mod tests {
                     7fff00-7fff02 rw-p 00000000 00:00 0 \n";
         let area = Area { start: 0x55e004, end: 0x55e008, offset: 0x2000, path: "/usr/bin/a name".into() };
         assert_eq!(parse_maps(text), [area]);
+    }
+
+    #[inline(never)]
+    fn looked_for() -> u64 {
+        looked_for as fn() -> u64 as usize as u64
+    }
+
+    /// The name of a function of this very process, asked for twice.
+    fn own_name(config: Config) -> String {
+        let mut symbols = LinuxSymbols::new(&config);
+        let names =
+            [(); 2].map(|()| symbols.user(std::process::id(), looked_for()).expect("it is here").name);
+        assert_eq!(names[0], names[1]);
+        names[0].clone()
+    }
+
+    #[test]
+    fn settings_change_how_names_are_written_and_kept() {
+        let plain = Config::default();
+        assert!(own_name(plain.clone()).contains("symbols::tests::looked_for"));
+        let mangled = own_name(Config { cpp_demangle: false, ..plain.clone() });
+        assert!(mangled.starts_with("_ZN") || mangled.starts_with("_R"), "{mangled}");
+        for cache_user_symbols in [SymbolCache::PerProgram, SymbolCache::None] {
+            let found = own_name(Config { cache_user_symbols, ..plain.clone() });
+            assert_eq!(found, own_name(plain.clone()));
+        }
     }
 }

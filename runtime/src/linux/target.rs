@@ -23,6 +23,13 @@ pub fn version(release: &str) -> Option<KernelVersion> {
     Some(KernelVersion(numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
+/// All three numbers of a kernel's release; the last may be missing.
+pub fn full_version(release: &str) -> Option<(u32, u32, u32)> {
+    let mut numbers = release.split(|it: char| !it.is_ascii_digit()).map(str::parse);
+    let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    Some((major, minor, numbers.next().and_then(Result::ok).unwrap_or(0)))
+}
+
 /// The PID namespace of this process, unless it is the initial one.
 fn pid_namespace() -> Option<Namespace> {
     let found = fs::metadata("/proc/self/ns/pid").ok()?;

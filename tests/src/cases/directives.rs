@@ -13,6 +13,10 @@ pub struct Directives {
     pub firings: Vec<Firing>,
     /// Positional parameters.
     pub params: Vec<String>,
+    /// Parameters with names.
+    pub named: Vec<(String, Option<String>)>,
+    /// Settings of the environment.
+    pub environment: Vec<(String, String)>,
     /// Output format.
     pub format: Format,
     /// `--allow verdict`
@@ -55,6 +59,8 @@ impl Directives {
         let mut all = Directives {
             firings: Vec::new(),
             params: Vec::new(),
+            named: Vec::new(),
+            environment: Vec::new(),
             format: Format::Text,
             allow_verdict: false,
             warnings: false,
@@ -69,6 +75,13 @@ impl Directives {
                     all.firings.push(firing(&format!("xdp:{interface}"), Some(kind.clone()), rest)?);
                 }
                 ("param", [value]) => all.params.push(value.trim_matches('"').to_owned()),
+                ("option", [name]) => all.named.push((name.clone(), None)),
+                ("option", [name, value]) => {
+                    all.named.push((name.clone(), Some(value.trim_matches('"').to_owned())));
+                }
+                ("environment", [name, value]) => {
+                    all.environment.push((name.clone(), value.trim_matches('"').to_owned()));
+                }
                 ("format", [format]) if format == "json" => all.format = Format::Json,
                 ("allow", [what]) if what == "verdict" => all.allow_verdict = true,
                 ("warnings", []) => all.warnings = true,

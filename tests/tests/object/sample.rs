@@ -61,6 +61,7 @@ fn program(shift: u32) -> Program {
             probe(ProbeKind::End, Place::None, "end"),
         ],
         config: Config::default(),
+        parameters: Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ mod network;
 mod objects;
 mod privileges;
 mod repl;
+mod settings;
 mod tracing;
 mod usdt;
 
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Case> {
         network::CASES,
         objects::CASES,
         repl::CASES,
+        settings::CASES,
         documents::CASES,
         commandline::CASES,
         differential::CASES,
