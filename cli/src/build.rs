@@ -11,7 +11,7 @@ use std::io::Write;
 
 /// Builds what the arguments ask for.
 pub fn build(args: &BuildArgs) -> Result<u8, Failure> {
-    let script = Script::read(&args.script)?;
+    let mut script = Script::read(&args.script)?;
     if args.emit == Some(EmitArg::Ast) {
         return print(&lang::ast::text::print(&script.parse()?));
     }

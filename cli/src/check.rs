@@ -11,7 +11,7 @@ use runtime::linux::{LinuxHost, host_target};
 
 /// Compiles a script and throws the object away.
 pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
-    let script = Script::read(&args.script)?;
+    let mut script = Script::read(&args.script)?;
     let options = sema::Options { assume: true, ..options(&args.script, &script, None) };
     let host = LinuxHost::for_checking().with_folders(script.folders(&args.script));
     let Some(program) = script.examine(&options, &host)? else { return Ok(0) };

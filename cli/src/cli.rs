@@ -79,6 +79,22 @@ pub struct ScriptArgs {
     #[arg(short = 'I', value_name = "FOLDER")]
     pub folders: Vec<PathBuf>,
 
+    /// What it may do, and what is said of it.
+    #[command(flatten)]
+    pub rules: RuleArgs,
+
+    /// The script's file, `-` for standard input (none with -e), then its parameters $1, $2, …
+    #[arg(value_name = "FILE|PARAMS")]
+    pub rest: Vec<String>,
+
+    /// The script's own options, `--name=value` (`--help` lists them), and more parameters
+    #[arg(last = true, value_name = "OPTIONS")]
+    pub own: Vec<String>,
+}
+
+/// What a script may do, and what is said of it.
+#[derive(Debug, Args)]
+pub struct RuleArgs {
     /// Allow what changes the machine, by name
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
     pub allow: Vec<AllowArg>,
@@ -94,14 +110,6 @@ pub struct ScriptArgs {
     /// Do not print warnings about the script
     #[arg(long, conflicts_with = "warnings")]
     pub no_warnings: bool,
-
-    /// The script's file, `-` for standard input (none with -e), then its parameters $1, $2, …
-    #[arg(value_name = "FILE|PARAMS")]
-    pub rest: Vec<String>,
-
-    /// The script's own options, `--name=value` (`--help` lists them), and more parameters
-    #[arg(last = true, value_name = "OPTIONS")]
-    pub own: Vec<String>,
 }
 
 /// Actions that change the machine.
@@ -198,21 +206,9 @@ pub struct ReplArgs {
     #[command(flatten)]
     pub session: SessionArgs,
 
-    /// Allow what changes the machine, by name
-    #[arg(long, value_name = "ACTION", value_delimiter = ',')]
-    pub allow: Vec<AllowArg>,
-
-    /// Allow everything that changes the machine
-    #[arg(long = "unsafe")]
-    pub allow_all: bool,
-
-    /// Also report helper calls that fail while an entry runs
-    #[arg(short = 'k', long)]
-    pub warnings: bool,
-
-    /// Do not print warnings about entries
-    #[arg(long, conflicts_with = "warnings")]
-    pub no_warnings: bool,
+    /// What every entry may do, and what is said of it.
+    #[command(flatten)]
+    pub rules: RuleArgs,
 }
 
 /// `kscope check`

@@ -38,7 +38,7 @@ fn format(file: &str, check: bool) -> Result<bool, Failure> {
     let formatted = match fmt::format(&source.text) {
         Ok(formatted) => formatted,
         Err(diagnostics) => {
-            let sources = Sources(vec![source]);
+            let sources = Sources::of(source);
             diagnostics.iter().for_each(|it| terminal::diagnostic(it, &sources));
             return Err(Failure::Script);
         }

@@ -24,7 +24,7 @@ pub fn list(pattern: Option<&str>, verbose: bool) -> Result<u8, Failure> {
 pub fn list_or_script(args: &TraceArgs) -> Result<u8, Failure> {
     let (pattern, verbose) = (args.script.rest.first(), args.session.verbose);
     if args.script.program.is_some() || pattern.is_some_and(|it| Path::new(it).is_file()) {
-        return list_script(&Script::read(&args.script)?, verbose);
+        return list_script(Script::read(&args.script)?, args, verbose);
     }
     // Which files a process has mapped only matters to those that leave the file open.
     let open = |it: &&String| {
@@ -40,13 +40,13 @@ pub fn list_or_script(args: &TraceArgs) -> Result<u8, Failure> {
 }
 
 /// The places that a script's probes mean, in the order of the script.
-fn list_script(script: &Script, verbose: bool) -> Result<u8, Failure> {
-    let host = LinuxHost::new();
+fn list_script(mut script: Script, args: &TraceArgs, verbose: bool) -> Result<u8, Failure> {
+    let host = LinuxHost::new().with_folders(script.folders(&args.script));
     let (mut points, mut diagnostics) = (Vec::new(), Vec::new());
-    for item in &script.parse()?.items {
+    for item in &script.expand(&host)?.items {
         let ast::Item::Probe(probe) = item else { continue };
         for written in &probe.points {
-            match places(script, written, &host) {
+            match places(&script, written, &host) {
                 Ok(found) => points.extend(found),
                 Err(diagnostic) => diagnostics.push(diagnostic),
             }

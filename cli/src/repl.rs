@@ -14,7 +14,7 @@ use crate::terminal;
 use crate::trace::{output, output_file, session_options};
 use codegen::Object;
 use input::Input;
-use lang::entry::{self, Entry};
+use lang::entry::{self, Definition, Entry};
 use lang::probes::ProbeKind;
 use lang::sema;
 use runtime::dispatch::Dispatcher;
@@ -80,6 +80,8 @@ struct Prompt<'a> {
     kept: KeptMaps,
     /// Invariant: the types of the kept maps.
     known: sema::KnownMaps,
+    /// What entries defined for those that follow.
+    definitions: Vec<Definition>,
 }
 
 impl<'a> Prompt<'a> {
@@ -90,6 +92,7 @@ impl<'a> Prompt<'a> {
             symbols: Rc::default(),
             kept: KeptMaps::default(),
             known: sema::KnownMaps::default(),
+            definitions: Vec::new(),
         })
     }
 
@@ -98,8 +101,37 @@ impl<'a> Prompt<'a> {
         match entry::read(text) {
             Entry::Nothing => Ok(Next::Entry),
             Entry::Command(command) => self.command(&command),
+            Entry::Definitions(definitions) => self.define(definitions),
             Entry::Script(script) => self.run(script, false),
             Entry::Statements(script) => self.run(script, true),
+        }
+    }
+
+    /// Keeps definitions that go with those that are kept already, in whose place they come when they
+    /// define the same.
+    fn define(&mut self, new: Vec<Definition>) -> Result<Next, Failure> {
+        let mut definitions = self.definitions.clone();
+        definitions.retain(|it| new.iter().all(|new| new.key != it.key));
+        let text: String = new.iter().map(|it| format!("{}\n", it.text)).collect();
+        // Without a probe there is nothing to look at.
+        let mut script =
+            Script::entry(format!("{text}begin {{ }}"), &definitions, !self.args.rules.no_warnings);
+        script.examine(&self.options(), &LinuxHost::new())?;
+        definitions.extend(new);
+        self.definitions = definitions;
+        Ok(Next::Entry)
+    }
+
+    fn options(&self) -> sema::Options {
+        sema::Options {
+            params: Vec::new(),
+            named: Vec::new(),
+            pid: self.args.session.pid,
+            environment: environment(),
+            allow: allow(&self.args.rules),
+            report_failures: self.args.rules.warnings,
+            assume: false,
+            known: self.known.clone(),
         }
     }
 
@@ -151,18 +183,8 @@ impl<'a> Prompt<'a> {
         let _uninterrupted = Uninterrupted::begin().map_err(|errno| {
             Failure::machine(format!("cannot keep Ctrl-C from ending the prompt: {errno}"))
         })?;
-        let script = Script::of_text(text, !self.args.no_warnings);
-        let options = sema::Options {
-            params: Vec::new(),
-            named: Vec::new(),
-            pid: self.args.session.pid,
-            environment: environment(),
-            allow: allow(&self.args.allow, self.args.allow_all),
-            report_failures: self.args.warnings,
-            assume: false,
-            known: self.known.clone(),
-        };
-        let program = script.analyze(&options, &LinuxHost::new())?;
+        let mut script = Script::entry(text, &self.definitions, !self.args.rules.no_warnings);
+        let program = script.analyze(&self.options(), &LinuxHost::new())?;
         let object = script.compile(&program, &host_target())?;
         let end = session::run(
             &object,

@@ -1,13 +1,14 @@
 //! From arguments to a typed program: reads the script, runs the front end, prints diagnostics.
 
-use crate::cli::{AllowArg, ScriptArgs};
+use crate::cli::{AllowArg, RuleArgs, ScriptArgs};
 use crate::failure::Failure;
 use crate::parameters;
 use crate::terminal;
 use codegen::{Object, Target};
 use lang::diagnostic::Fault;
+use lang::entry::Definition;
 use lang::host::Host;
-use lang::parse::Parsed;
+use lang::parse::{Parsed, parse};
 use lang::{Diagnostic, FileId, Source, Sources, Span, ast, diagnostic, hir, sema};
 use runtime::linux::reason;
 use std::io::Read;
@@ -25,6 +26,9 @@ pub struct Script {
     /// `--name=value` behind `--`, without the dashes.
     pub named: Vec<(String, Option<String>)>,
     warnings: bool,
+    /// Whether it is an entry at the prompt. Files behind the first then are definitions that were
+    /// entered before.
+    is_entry: bool,
 }
 
 impl Script {
@@ -43,13 +47,19 @@ impl Script {
         let (named, more): (Vec<_>, Vec<_>) = args.own.iter().partition(|it| it.starts_with("--"));
         let params = params.into_iter().chain(more.into_iter().cloned()).collect();
         let named = named.into_iter().map(|it| named_parameter(it)).collect();
-        Ok(Script { sources: Sources(vec![source]), params, named, warnings: !args.no_warnings })
+        let sources = Sources::of(source);
+        Ok(Script { sources, params, named, warnings: !args.rules.no_warnings, is_entry: false })
     }
 
-    /// A script that was typed.
-    pub fn of_text(text: String, warnings: bool) -> Script {
-        let source = Source { name: "stdin".to_owned(), text };
-        Script { sources: Sources(vec![source]), params: Vec::new(), named: Vec::new(), warnings }
+    /// An entry at the prompt, with what was defined before.
+    pub fn entry(text: String, definitions: &[Definition], warnings: bool) -> Script {
+        let source = |text: String| Source { name: "stdin".to_owned(), text };
+        let mut sources = Sources::of(source(text));
+        for definition in definitions {
+            // As many as files can be kept are never typed.
+            let _ = sources.add(source(definition.text.clone()));
+        }
+        Script { sources, params: Vec::new(), named: Vec::new(), warnings, is_entry: true }
     }
 
     /// Where its headers lie: beside it, and in the folders that were given.
@@ -62,13 +72,29 @@ impl Script {
 
     /// Parses it; syntax errors are printed.
     pub fn parse(&self) -> Result<ast::Script, Failure> {
-        let Parsed { script, diagnostics } = lang::parse::parse(&self.sources.get(FileId(0)).text, FileId(0));
+        let Parsed { script, diagnostics } = parse(&self.sources.get(FileId(0)).text, FileId(0));
         self.report(&diagnostics)?;
         Ok(script)
     }
 
+    /// Parses it and what it imports, and resolves macros; errors are printed.
+    pub fn expand(&mut self, host: &dyn Host) -> Result<ast::Script, Failure> {
+        let mut script = self.parse()?;
+        // What a definition had to say was said when it was entered.
+        let definitions = self.sources.files().iter().enumerate().skip(1);
+        let definitions = definitions.flat_map(|(idx, it)| parse(&it.text, FileId(idx as u16)).script.items);
+        script.items.splice(0..0, definitions);
+        let (mut script, diagnostics) = lang::expand::expand(script, &mut self.sources, host);
+        self.report(&diagnostics)?;
+        if self.is_entry {
+            let is_own = |it: &ast::Item| !matches!(it, ast::Item::Probe(it) if it.span.file != FileId(0));
+            script.items.retain(is_own);
+        }
+        Ok(script)
+    }
+
     /// Parses and types it; errors and warnings are printed.
-    pub fn analyze(&self, options: &sema::Options, host: &dyn Host) -> Result<hir::Program, Failure> {
+    pub fn analyze(&mut self, options: &sema::Options, host: &dyn Host) -> Result<hir::Program, Failure> {
         let program = self.examine(options, host)?;
         program.ok_or_else(|| Failure::Machine {
             message: "this machine does not tell all the types that the script needs".to_owned(),
@@ -77,8 +103,12 @@ impl Script {
     }
 
     /// The same; nothing where a part could not be looked at, with a warning that says so.
-    pub fn examine(&self, options: &sema::Options, host: &dyn Host) -> Result<Option<hir::Program>, Failure> {
-        let script = self.parse()?;
+    pub fn examine(
+        &mut self,
+        options: &sema::Options,
+        host: &dyn Host,
+    ) -> Result<Option<hir::Program>, Failure> {
+        let script = self.expand(host)?;
         let (program, diagnostics) = sema::analyze(&script, &self.sources, options, host);
         self.report(&diagnostics)?;
         if let Some(program) = &program {
@@ -129,16 +159,16 @@ pub fn options(args: &ScriptArgs, script: &Script, pid: Option<u32>) -> sema::Op
         named: script.named.clone(),
         pid,
         environment: environment(),
-        allow: allow(&args.allow, args.allow_all),
-        report_failures: args.warnings,
+        allow: allow(&args.rules),
+        report_failures: args.rules.warnings,
         assume: false,
         known: sema::KnownMaps::default(),
     }
 }
 
 /// What the flags allow.
-pub fn allow(named: &[AllowArg], all: bool) -> sema::Allow {
-    sema::Allow { verdict: all || named.contains(&AllowArg::Verdict) }
+pub fn allow(args: &RuleArgs) -> sema::Allow {
+    sema::Allow { verdict: args.allow_all || args.allow.contains(&AllowArg::Verdict) }
 }
 
 /// `KSCOPE_X` and `BPFTRACE_X` as configuration variables `x`; the first wins.
@@ -175,7 +205,7 @@ pub fn read_file(path: &str) -> Result<Source, Failure> {
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         // What is no text is shown as one character of three bytes.
         let wrong = Diagnostic::error(Span::new(FileId(0), at, at + 3), message);
-        terminal::diagnostic(&wrong, &Sources(vec![Source { name, text }]));
+        terminal::diagnostic(&wrong, &Sources::of(Source { name, text }));
         Failure::Script
     })
 }

@@ -23,7 +23,7 @@ pub fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     if args.list {
         return crate::list::list_or_script(args);
     }
-    let script = Script::read(&args.script)?;
+    let mut script = Script::read(&args.script)?;
     if parameters::is_help(&script.named) {
         return help(&args.script, script);
     }

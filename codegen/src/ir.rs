@@ -91,6 +91,8 @@ pub struct Function {
     pub name: String,
     /// The probe whose program it is (index in `hir::Program::probes`); `None` for subprograms.
     pub probe: Option<usize>,
+    /// Hardly ever runs: calls of it stay calls, however short it is.
+    pub cold: bool,
     /// Types of the parameters, which are the entry block's parameters. A program has one: ctx.
     pub params: Vec<Type>,
     /// Blocks; the entry is block 0.
@@ -245,6 +247,17 @@ pub enum Op {
         value: Value,
         /// Whether the old value is the result.
         fetch: bool,
+    },
+    /// Puts a number into memory and gives the one that was there, at once.
+    AtomicSwap {
+        /// 4 or 8 bytes.
+        width: u8,
+        /// Where.
+        ptr: Value,
+        /// Plus this.
+        offset: i32,
+        /// What.
+        value: Value,
     },
     /// What a CO-RE access computes (mostly a field's byte offset), relocated on other kernels.
     FieldOffset(Access),
@@ -441,7 +454,11 @@ impl Op {
             }
             Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::PtrAdd(a, b) => vec![*a, *b],
             Op::Load { ptr, .. } => vec![*ptr],
-            Op::Store { ptr, value, .. } | Op::AtomicAdd { ptr, value, .. } => vec![*ptr, *value],
+            Op::Store { ptr, value, .. }
+            | Op::AtomicAdd { ptr, value, .. }
+            | Op::AtomicSwap { ptr, value, .. } => {
+                vec![*ptr, *value]
+            }
             Op::Call(_, args) | Op::CallFunc(_, args) => args.clone(),
         }
     }
@@ -463,7 +480,9 @@ impl Op {
                 f(b);
             }
             Op::Load { ptr, .. } => f(ptr),
-            Op::Store { ptr, value, .. } | Op::AtomicAdd { ptr, value, .. } => {
+            Op::Store { ptr, value, .. }
+            | Op::AtomicAdd { ptr, value, .. }
+            | Op::AtomicSwap { ptr, value, .. } => {
                 f(ptr);
                 f(value);
             }
@@ -491,7 +510,10 @@ impl Op {
     /// Does something besides computing its result: may not be removed, repeated or moved
     /// across another such instruction. Loads are not effects but see them.
     pub fn has_effect(&self) -> bool {
-        matches!(self, Op::Store { .. } | Op::AtomicAdd { .. } | Op::Call(..) | Op::CallFunc(..))
+        matches!(
+            self,
+            Op::Store { .. } | Op::AtomicAdd { .. } | Op::AtomicSwap { .. } | Op::Call(..) | Op::CallFunc(..)
+        )
     }
 }
 

@@ -10,7 +10,8 @@
 //! * A map value's null check stands right before its first use.
 //! * A variable offset is bounded by a comparison of the very value that is added to the pointer.
 //! * Aggregations are updated by plain loads and stores only where nothing that updates the same
-//!   map can come between (`nesting`); everywhere else by atomic additions.
+//!   map can come between (`nesting`); everywhere else by atomic operations.
+//! * No two runs that may be under way on one CPU share scratch memory (`scratch`).
 
 mod aggregate;
 mod arith;
@@ -20,15 +21,17 @@ mod callback;
 mod context;
 mod expr;
 mod failures;
+mod functions;
 mod keys;
 mod loops;
 mod maps;
 mod memory;
-mod nesting;
+pub(crate) mod nesting;
 mod packet;
 mod place;
 mod record;
 mod registers;
+mod scratch;
 mod stmt;
 mod strings;
 #[cfg(test)]
@@ -37,22 +40,26 @@ mod uses;
 
 pub use loops::FEW_ROUNDS;
 
+pub use functions::{FRAME, register_names, symbol};
+
 use crate::failure::Failure;
 use crate::helpers::Helper;
 use crate::ir::flow::Flow;
-use crate::ir::{self, Cond, CoreAccess, Func, Function, Map, Op, Region, Type, Value};
+use crate::ir::{self, CoreAccess, Func, Function, Op, Region, Type, Value};
 use crate::storage::{self, Plan};
 use crate::target::{KernelVersion, Target};
 use builder::{Builder, Variable};
-use lang::hir::{self, LocalId, Probe};
+use lang::hir::{self, FunctionId, LocalId, Probe};
 use lang::layout;
 use lang::probes::ProbeKind;
 use lang::ty::{Origin, StructDef, StructId, Ty};
 use lang::{Diagnostic, Span};
 use memory::Memory;
 use nesting::Nesting;
+use scratch::Scratch;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
+use stmt::addressed;
 
 /// The kernel lets per-CPU values be this large.
 const SCRATCH_LIMIT: u32 = 32 << 10;
@@ -89,16 +96,17 @@ struct Context<'a> {
     failure_ids: HashMap<Failure, usize>,
     /// Functions behind the programs.
     subprograms: Vec<Function>,
+    /// Those that are functions of the script.
+    called: HashMap<FunctionId, functions::Subprogram>,
     /// How many of them are rounds of loops, those included that are being lowered.
     n_rounds: usize,
     /// The subprogram that does nothing for each entry of a map, once something counts entries.
     visitor: Option<Func>,
     /// The subprogram that reports a failure, once something may fail.
     reporter: Option<Func>,
-    /// Bytes of scratch memory for all programs so far.
-    scratch_size: u32,
-    /// Bytes behind them that are never written, though the verifier thinks that they might be.
-    scratch_slack: u32,
+    scratch: Scratch,
+    /// Maps whose entries stay once they are there.
+    keeps_entries: HashSet<hir::MapId>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -113,11 +121,12 @@ impl<'a> Context<'a> {
             failures: Vec::new(),
             failure_ids: HashMap::new(),
             subprograms: Vec::new(),
+            called: HashMap::new(),
             n_rounds: 0,
             visitor: None,
             reporter: None,
-            scratch_size: 0,
-            scratch_slack: 0,
+            scratch: Scratch::default(),
+            keeps_entries: maps::kept_maps(program),
             diagnostics: Vec::new(),
         }
     }
@@ -129,13 +138,12 @@ impl<'a> Context<'a> {
             probes.iter().enumerate().map(|(idx, it)| Nesting::of(it, idx, self.target)).collect();
         let mut functions: Vec<Option<Function>> = probes.iter().map(|_| None).collect();
         for (first, &nesting) in nestings.iter().enumerate() {
-            let base = self.scratch_size;
+            let base = self.scratch.shared;
             for idx in first..probes.len() {
                 if nestings[idx] == nesting && functions[idx].is_none() {
-                    let (function, used) = Body::lower(self, idx, base);
+                    let function = Body::lower(self, idx, nesting, base);
                     self.refuse_function(&function);
                     functions[idx] = Some(function);
-                    self.scratch_size = self.scratch_size.max(base + used);
                 }
             }
         }
@@ -144,14 +152,15 @@ impl<'a> Context<'a> {
 
     /// What the kernel would refuse, before the rest of the compiler spends time on it.
     fn refuse_function(&mut self, function: &Function) {
+        let what = if function.probe.is_some() { "probe" } else { "function" };
         if function.insts.len() > MOST_INSTRUCTIONS {
-            let message = format!("the probe becomes more than {MOST_INSTRUCTIONS} instructions");
+            let message = format!("the {what} becomes more than {MOST_INSTRUCTIONS} instructions");
             let hint = "loops (`for`, `while`) take less than copies (`unroll`)";
             self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
         }
         let decisions = Flow::new(function).longest_chain(function);
         if decisions > MOST_DECISIONS {
-            let message = format!("the probe takes {decisions} decisions in a row, the kernel follows 8192");
+            let message = format!("the {what} takes {decisions} decisions in a row, the kernel follows 8192");
             let hint = "every `print` and every map element takes one; a loop counts its body once";
             self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
         }
@@ -161,7 +170,7 @@ impl<'a> Context<'a> {
         });
         let n_maps = maps.collect::<HashSet<_>>().len();
         if n_maps > MOST_MAPS {
-            let message = format!("the probe uses {n_maps} kernel maps, at most {MOST_MAPS} are possible");
+            let message = format!("the {what} uses {n_maps} kernel maps, at most {MOST_MAPS} are possible");
             let hint = "all maps without keys are in one; those with keys can share one, with a further key";
             self.diagnostics.push(Diagnostic::error(function.span, message).hint(hint));
         }
@@ -169,24 +178,16 @@ impl<'a> Context<'a> {
 
     fn module(self, mut functions: Vec<Function>) -> ir::Module {
         let mut maps = self.plan.maps;
-        let scratch_size = self.scratch_size + self.scratch_slack;
-        if scratch_size > 0 {
-            storage::push(&mut maps, storage::scratch_map(scratch_size));
-        }
+        maps.extend(self.scratch.maps());
         functions.extend(self.subprograms);
         ir::Module {
             functions,
             maps,
             accesses: self.accesses,
             failures: self.failures,
-            scratch_size,
+            scratch_size: self.scratch.size(),
             globals: self.plan.globals,
         }
-    }
-
-    /// The map that [`storage::scratch_map`] makes stands behind the plan's.
-    fn scratch_map(&self) -> Map {
-        Map(self.plan.maps.len() as u32)
     }
 
     /// Adds a function behind the programs.
@@ -209,14 +210,13 @@ impl<'a> Context<'a> {
         id
     }
 
-    /// The member of `size` bytes that holds a task's name, and its offset, where the kernel's
-    /// types are known.
-    fn task_name(&self, size: u32) -> Option<((StructId, u32), u32)> {
+    /// A member of `size` bytes of a task, and its offset, where the kernel's types are known.
+    fn task_member(&self, name: &str, size: u32) -> Option<((StructId, u32), u32)> {
         let types = &self.program.types;
         let is_task = |it: &StructDef| it.name == "task_struct" && matches!(it.origin, Origin::Btf { .. });
         let id = types.structs.iter().position(is_task)?;
         let fields = types.structs[id].fields.as_ref()?;
-        let idx = fields.iter().position(|it| it.name == "comm" && self.size_of(&it.ty) == size)?;
+        let idx = fields.iter().position(|it| it.name == name && self.size_of(&it.ty) == size)?;
         Some(((StructId(id as u32), idx as u32), fields[idx].offset))
     }
 
@@ -239,7 +239,7 @@ impl<'a> Context<'a> {
 
     fn refuse_large_scratch(&mut self) {
         let Some(probe) = self.program.probes.first() else { return };
-        let size = self.scratch_size + self.scratch_slack;
+        let size = self.scratch.size();
         if size > SCRATCH_LIMIT {
             self.diagnostics.push(
                 Diagnostic::error(
@@ -257,19 +257,24 @@ impl<'a> Context<'a> {
 /// One function while it is lowered.
 struct Body<'a, 'c> {
     cx: &'c mut Context<'a>,
-    probe: &'a Probe,
+    /// None in a function.
+    probe: Option<&'a Probe>,
+    declared: &'a [hir::Local],
     b: Builder,
-    /// The program's context.
+    /// The program's context; in a function its frame.
     ctx: Value,
     /// Where this function's scratch memory starts, once something uses it.
     scratch: Option<Value>,
     scratch_base: u32,
+    nesting: Nesting,
     /// Bytes of scratch memory in use, and the most there were.
     scratch_used: u32,
     scratch_peak: u32,
     locals: Vec<Local>,
     loops: Vec<stmt::Loop>,
     packet: packet::Packet,
+    /// Where a function's parameters and result are.
+    layout: Option<functions::Layout>,
     /// How often the probe mentions each of its variables.
     mentions: Rc<BTreeMap<LocalId, usize>>,
     /// What it is part of, when it is not the program but a round of a loop.
@@ -286,73 +291,57 @@ enum Local {
 }
 
 impl<'a, 'c> Body<'a, 'c> {
-    /// Lowers a probe; also gives the bytes of scratch memory that it uses behind `base`.
-    fn lower(cx: &'c mut Context<'a>, idx: usize, base: u32) -> (Function, u32) {
+    /// Lowers a probe, whose scratch memory starts at `base` where it is shared.
+    fn lower(cx: &'c mut Context<'a>, idx: usize, nesting: Nesting, base: u32) -> Function {
         let probe = &cx.program.probes[idx];
         let ctx_type = Type::Ptr(Region::Ctx);
         let b = Builder::new(format!("probe{idx}"), Some(idx), vec![ctx_type], probe.span);
         let ctx = b.params()[0];
         let mut body = Body {
             cx,
-            probe,
+            probe: Some(probe),
+            declared: &probe.locals,
             b,
             ctx,
             scratch: None,
             scratch_base: base,
+            nesting,
             scratch_used: 0,
             scratch_peak: 0,
             locals: Vec::new(),
             loops: Vec::new(),
             packet: packet::Packet::default(),
+            layout: None,
             mentions: Rc::new(uses::mentions(uses::Parts::body(&probe.body))),
             round: None,
         };
         let start = body.b.block();
         body.b.start_unsealed(start);
-        body.locals = probe.locals.iter().map(|it| body.local(&it.ty)).collect();
+        let addressed = addressed(&probe.body);
+        let locals = probe.locals.iter().zip(0..);
+        body.locals = locals.map(|(it, id)| body.local(&it.ty, addressed.contains(&LocalId(id)))).collect();
         body.parse_packet();
         body.stmts(&probe.body);
         body.return_default();
-        body.prologue(start);
-        (body.b.finish(), body.scratch_peak)
+        body.b.set_span(probe.span);
+        body.enter(start);
+        body.provide_scratch();
+        body.account_scratch();
+        body.b.finish()
     }
 
-    fn local(&mut self, ty: &Ty) -> Local {
-        if ty.is_scalar() {
+    fn local(&mut self, ty: &Ty, addressed: bool) -> Local {
+        if ty.is_scalar() && !addressed {
             return Local::Variable(self.b.variable(Type::I64));
         }
         Local::Memory(self.allocate_for(ty))
     }
 
-    /// Joins the entry block to the body, and looks scratch memory up where it is first needed.
-    fn prologue(&mut self, start: ir::Block) {
-        self.b.set_span(self.probe.span);
+    /// Joins the entry block to the body.
+    fn enter(&mut self, start: ir::Block) {
         self.b.start_entry();
         self.b.jump(start, &[]);
         self.b.seal(start);
-        let Some(scratch) = self.scratch else { return };
-        // Not before a predicate: most events go no further.
-        let rest = self.b.open(self.b.home(scratch));
-        let (failed, found) = (self.b.block(), self.b.block());
-        let zero = self.b.constant(0);
-        let key = self.b.slot(4, 4);
-        let key = self.b.op(Op::SlotAddr(key));
-        self.b.store(4, key, 0, zero);
-        let map = self.b.op(Op::MapAddr(self.cx.scratch_map()));
-        let value = self.b.call(Helper::MapLookupElem, &[map, key]);
-        self.b.branch(Cond::Eq, value, zero, failed, found);
-        self.b.start(failed);
-        self.return_default();
-        self.b.start(found);
-        match self.scratch_base {
-            0 => self.b.define(scratch, Op::NonNull(value)),
-            base => {
-                let value = self.b.op(Op::NonNull(value));
-                let base = self.b.constant(base.into());
-                self.b.define(scratch, Op::PtrAdd(value, base));
-            }
-        }
-        self.b.jump(rest, &[]);
     }
 
     /// Returns what lets the event pass unchanged: packets go on, and a tracepoint's other
@@ -381,9 +370,9 @@ impl<'a, 'c> Body<'a, 'c> {
         self.leave(value);
     }
 
-    /// The probe type; all points of a probe have the same.
+    /// The probe type; all points of a probe have the same. A function knows as little as `begin`.
     fn kind(&self) -> ProbeKind {
-        self.probe.points.first().map_or(ProbeKind::Begin, |it| it.kind)
+        self.probe.and_then(|it| it.points.first()).map_or(ProbeKind::Begin, |it| it.kind)
     }
 
     fn at<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> T) -> T {

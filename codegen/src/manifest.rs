@@ -1,6 +1,7 @@
 //! What the runtime must know to run an object: its probes, maps, actions and data.
 //!
-//! Stored as JSON in the object's `.kscope` section, so that a built object is self-contained.
+//! Stored as JSON in the object's `.kscope` section, so that a built object is self-contained; behind it
+//! stand eight bytes of checksum of the whole file.
 
 use crate::failure::Failure;
 use crate::target::Target;
@@ -11,7 +12,7 @@ use lang::ty::TypeTable;
 use serde::{Deserialize, Serialize};
 
 /// The format's version; the runtime refuses others.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What the runtime must know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +96,8 @@ pub enum Storage {
 pub struct Globals {
     /// The ring buffer's symbol, when there is one.
     pub ring: Option<String>,
-    /// In `.bss`: u64 count of records that did not fit the ring buffer.
+    /// In `.bss`: u64 count of lost events: records that did not fit the ring buffer, runs without
+    /// scratch memory.
     pub lost: Option<u32>,
     /// Size of `.bss`; 0 for none.
     pub bss_size: u32,

@@ -1,5 +1,5 @@
 //! Passes over the IR. Each is a free function that changes one function of a module and says
-//! whether it did; [`optimize`] is their list.
+//! whether it did; [`optimize`] is their list. Between two turns of them calls are inlined.
 //!
 //! What every pass leaves as it is
 //! * A map value's null check and the `non_null` behind it.
@@ -12,6 +12,7 @@ pub mod clean;
 pub mod common;
 pub mod dead;
 pub mod fold;
+pub mod inline;
 pub mod lookups;
 
 use crate::ir::{Function, Module, verify};
@@ -35,19 +36,32 @@ const ROUNDS: usize = 4;
 pub fn optimize(module: Module, target: &Target) -> Module {
     let _ = target;
     let mut module = module;
+    // How large a subprogram is shows when it is done.
     for idx in 0..module.functions.len() {
-        for _ in 0..ROUNDS {
-            let mut changed = false;
-            for (name, pass) in PASSES {
-                changed |= pass(&mut module.functions[idx]);
-                check(&module, idx, name);
-            }
-            if !changed {
-                break;
-            }
+        if module.functions[idx].probe.is_none() {
+            run(&mut module, idx);
         }
     }
+    inline::inline(&mut module);
+    for idx in 0..module.functions.len() {
+        check(&module, idx, "inline");
+        run(&mut module, idx);
+    }
     module
+}
+
+/// Runs the passes over one function.
+fn run(module: &mut Module, idx: usize) {
+    for _ in 0..ROUNDS {
+        let mut changed = false;
+        for (name, pass) in PASSES {
+            changed |= pass(&mut module.functions[idx]);
+            check(module, idx, name);
+        }
+        if !changed {
+            break;
+        }
+    }
 }
 
 /// In tests and debug builds the rules of the IR hold after every pass.

@@ -13,6 +13,7 @@
 
 use crate::ir::{Globals, KernelMap, KernelMapKind, Map};
 use crate::lower::FEW_ROUNDS;
+use crate::lower::nesting::Nesting;
 use crate::manifest::{self, Storage};
 use crate::target::{KernelVersion, Target};
 use crate::visit;
@@ -31,6 +32,12 @@ const MAPPABLE: u32 = 0x400;
 const PREALLOCATED_LIMIT: u64 = 1 << 20;
 /// Bytes of the keys of kernel maps for short strings.
 pub const SHORT_KEY: u32 = 64;
+/// Runs of preemptible programs that one CPU has room for.
+pub const MOST_SLOTS: u32 = 64;
+/// The same for runs that need much memory.
+const LEAST_SLOTS: u32 = 8;
+/// Bytes for all of them, where so many fit.
+const SLOTS_BYTES: u32 = 128 << 10;
 /// What the kernel keeps of a map's name.
 const NAME_LIMIT: usize = 15;
 
@@ -45,7 +52,8 @@ pub struct Plan {
     pub entries: Vec<Entry>,
     /// The ring buffer, when there is an action or something may fail.
     pub events: Option<Map>,
-    /// Offset in `.bss` of the u64 that counts records that did not fit the ring buffer.
+    /// Offset in `.bss` of the u64 that counts lost events: records that did not fit the ring
+    /// buffer, runs without scratch memory. There are none without it.
     pub lost: Option<u32>,
     /// Offset in `.rodata` of the u64 process id of the child.
     pub cpid: Option<u32>,
@@ -94,7 +102,9 @@ pub enum Place {
 /// Plans the storage of a program.
 pub fn plan(program: &hir::Program, target: &Target) -> Plan {
     let mut planner = Planner { program, target, maps: Vec::new(), bss: Region::default() };
-    let lost = sends_records(program).then(|| planner.bss.take(8, 8));
+    let sends = sends_records(program);
+    let loses = sends || Nesting::Preemptible.is_among(program, target);
+    let lost = loses.then(|| planner.bss.take(8, 8));
     let entries: Vec<Entry> = (0..program.maps.len()).map(|idx| planner.entry(idx)).collect();
     let zeros_size = zeros_size(program);
     let zeros = planner.bss.take(zeros_size, 8);
@@ -111,7 +121,7 @@ pub fn plan(program: &hir::Program, target: &Target) -> Plan {
         bss: (bss_size > 0).then(|| push(&mut maps, data("bss", bss_size, MAPPABLE))),
         bss_size,
     };
-    let events = lost.map(|_| push(&mut maps, ring(program.config.perf_rb_pages)));
+    let events = sends.then(|| push(&mut maps, ring(program.config.perf_rb_pages)));
     Plan { maps, globals, entries, events, lost, cpid, start, zeros, zeros_size }
 }
 
@@ -119,6 +129,12 @@ pub fn plan(program: &hir::Program, target: &Target) -> Plan {
 pub fn scratch_map(size: u32) -> KernelMap {
     let kind = KernelMapKind::PerCpuArray;
     KernelMap { kind, ..data("scratch", size, 0) }
+}
+
+/// The per-CPU array whose entries are the scratch memory of one run each.
+pub fn slots_map(size: u32) -> KernelMap {
+    let max_entries = (SLOTS_BYTES / size.max(1)).clamp(LEAST_SLOTS, MOST_SLOTS);
+    KernelMap { kind: KernelMapKind::PerCpuArray, max_entries, ..data("slots", size, 0) }
 }
 
 /// Adds a kernel map.
@@ -288,10 +304,10 @@ fn zeros_size(program: &hir::Program) -> u32 {
     // The word behind a scalar aggregation is emptied with it.
     let values = program.maps.iter().map(|it| size(&it.value) + if it.agg().is_some() { 8 } else { 0 });
     let mut largest = values.max().unwrap_or(0);
-    for probe in &program.probes {
+    for (locals, body) in program.bodies() {
         let mut loops = false;
-        let mut longest = probe.locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
-        visit::each_stmt(&probe.body, &mut |stmt| loops |= is_loop(stmt), &mut |expr| match expr.ty {
+        let mut longest = locals.iter().map(|it| size(&it.ty)).max().unwrap_or(0);
+        visit::each_stmt(body, &mut |stmt| loops |= is_loop(stmt), &mut |expr| match expr.ty {
             // Foreign memory, of which only parts are copied.
             Ty::Struct(_) | Ty::Array(..) => {}
             _ => longest = longest.max(size(&expr.ty)),
@@ -308,10 +324,10 @@ fn is_loop(stmt: &Stmt) -> bool {
 /// Whether anything is sent to user space: actions, or reports of failures.
 fn sends_records(program: &hir::Program) -> bool {
     let mut sends = !program.actions.is_empty() || program.config.report_failures;
-    for probe in &program.probes {
+    for (_, body) in program.bodies() {
         let (mut endless, mut fails) = (false, false);
         visit::each_stmt(
-            &probe.body,
+            body,
             &mut |stmt| {
                 endless |= match &stmt.kind {
                     StmtKind::While { .. } => true,
@@ -350,8 +366,8 @@ fn is_constant(expr: &Expr) -> bool {
 
 fn uses(program: &hir::Program, builtin: Builtin) -> bool {
     let mut found = false;
-    for probe in &program.probes {
-        visit::each_expr(&probe.body, &mut |expr| {
+    for (_, body) in program.bodies() {
+        visit::each_expr(body, &mut |expr| {
             found |= matches!(&expr.kind, ExprKind::Builtin(it, _) if *it == builtin);
         });
     }
@@ -393,6 +409,7 @@ mod tests {
             maps: maps.into_iter().map(map).collect(),
             actions: vec![],
             probes: vec![],
+            functions: vec![],
             config: Config::default(),
             parameters: Vec::new(),
         };

@@ -1,7 +1,8 @@
 //! Walks over typed trees: a body comes in, every expression in it goes to a closure, outer ones
 //! before the ones they are made of. Nothing is changed.
 
-use lang::hir::{Expr, ExprKind, Stmt, StmtKind};
+use lang::hir::{Expr, ExprKind, Program, Stmt, StmtKind};
+use std::collections::HashSet;
 
 /// Calls `f` for every expression of a body.
 pub fn each_expr<'a>(body: &'a [Stmt], f: &mut impl FnMut(&'a Expr)) {
@@ -30,6 +31,24 @@ pub fn each_part<'a>(it: &'a Expr, f: &mut impl FnMut(&'a Expr)) {
     each_within(it, &mut |_| {}, f);
 }
 
+/// The bodies that run when this one does: itself, and those of the functions that it calls.
+pub fn reached<'a>(program: &'a Program, body: &'a [Stmt]) -> Vec<&'a [Stmt]> {
+    let mut bodies = vec![body];
+    let mut seen = HashSet::new();
+    let mut next = 0;
+    while let Some(&body) = bodies.get(next) {
+        each_expr(body, &mut |it| {
+            if let ExprKind::Call(function, _) = it.kind
+                && seen.insert(function)
+            {
+                bodies.push(&program.functions[function.0 as usize].body);
+            }
+        });
+        next += 1;
+    }
+    bodies
+}
+
 /// Calls `on_stmt` for every statement in an expression, `on_expr` for it and every one in it.
 pub fn each_within<'a>(it: &'a Expr, on_stmt: &mut impl FnMut(&'a Stmt), on_expr: &mut impl FnMut(&'a Expr)) {
     on_expr(it);
@@ -42,7 +61,7 @@ pub fn each_within<'a>(it: &'a Expr, on_stmt: &mut impl FnMut(&'a Stmt), on_expr
 /// The expressions that stand directly in a statement.
 fn operands(stmt: &Stmt) -> Vec<&Expr> {
     match &stmt.kind {
-        StmtKind::Expr(it) | StmtKind::SetLocal(_, it) => vec![it],
+        StmtKind::Expr(it) | StmtKind::SetLocal(_, it) | StmtKind::ReturnValue(it) => vec![it],
         StmtKind::SetMap { key, value, .. } | StmtKind::AddMap { key, value, .. } => {
             key.iter().chain([value]).collect()
         }
@@ -55,7 +74,8 @@ fn operands(stmt: &Stmt) -> Vec<&Expr> {
         | StmtKind::Unroll { .. }
         | StmtKind::Break
         | StmtKind::Continue
-        | StmtKind::Return => vec![],
+        | StmtKind::Return
+        | StmtKind::End => vec![],
     }
 }
 

@@ -391,43 +391,51 @@ pub enum UnaryOp {
     AddressOf,
 }
 
-/// An operator between two operands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BinaryOp {
-    /// `+`
-    Add,
-    /// `-`
-    Sub,
-    /// `*`
-    Mul,
-    /// `/`
-    Div,
-    /// `%`
-    Mod,
-    /// `<<`
-    Shl,
-    /// `>>`
-    Shr,
-    /// `&`
-    And,
-    /// `|`
-    Or,
-    /// `^`
-    Xor,
-    /// `&&`
-    LogAnd,
-    /// `||`
-    LogOr,
-    /// `==`
-    Eq,
-    /// `!=`
-    Ne,
-    /// `<`
-    Lt,
-    /// `<=`
-    Le,
-    /// `>`
-    Gt,
-    /// `>=`
-    Ge,
+macro_rules! binary_operators {
+    ($($id:ident = $symbol:literal $precedence:literal;)+) => {
+        /// An operator between two operands.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum BinaryOp { $(#[doc = concat!("`", $symbol, "`")] $id,)+ }
+
+        impl BinaryOp {
+            /// The operator as it is written.
+            pub fn symbol(self) -> &'static str {
+                match self { $(BinaryOp::$id => $symbol,)+ }
+            }
+
+            /// The operator that is written so, and how tightly it binds.
+            pub fn find(symbol: &str) -> Option<(BinaryOp, u8)> {
+                match symbol { $($symbol => Some((BinaryOp::$id, $precedence)),)+ _ => None }
+            }
+        }
+    };
+}
+
+binary_operators! {
+    Add = "+" 9;
+    Sub = "-" 9;
+    Mul = "*" 10;
+    Div = "/" 10;
+    Mod = "%" 10;
+    Shl = "<<" 8;
+    Shr = ">>" 8;
+    And = "&" 5;
+    Or = "|" 3;
+    Xor = "^" 4;
+    LogAnd = "&&" 2;
+    LogOr = "||" 1;
+    Eq = "==" 6;
+    Ne = "!=" 6;
+    Lt = "<" 7;
+    Le = "<=" 7;
+    Gt = ">" 7;
+    Ge = ">=" 7;
+}
+
+impl BinaryOp {
+    /// Whether it makes a number of two, so that there is an assignment with it (`+=`).
+    pub fn is_arithmetic(self) -> bool {
+        use BinaryOp::{Add, And, Div, Mod, Mul, Or, Shl, Shr, Sub, Xor};
+        matches!(self, Add | Sub | Mul | Div | Mod | Shl | Shr | And | Or | Xor)
+    }
 }

@@ -96,6 +96,12 @@ pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|it| it.severity == Severity::Error)
 }
 
+/// A number of things: `1 key`, `2 keys`.
+pub fn counted(n: impl Into<u64>, noun: &str) -> String {
+    let n = n.into();
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
 /// The text form of one diagnostic, ending in a newline.
 pub fn render(diagnostic: &Diagnostic, sources: &Sources) -> String {
     text::render(diagnostic, sources)

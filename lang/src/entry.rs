@@ -5,6 +5,7 @@
 
 use crate::ast::{Expr, ExprKind, Item, Script, Stmt, StmtKind, UnaryOp};
 use crate::builtins::{Builtin, Kind};
+use crate::expand::library;
 use crate::lex::{self, Token, TokenKind};
 use crate::parse;
 use crate::probes::ProbeKind;
@@ -19,9 +20,20 @@ pub enum Entry {
     Command(String),
     /// A script.
     Script(String),
+    /// A script that only defines something for the entries that follow: its items, each as its text.
+    Definitions(Vec<Definition>),
     /// The script of statements that came without a probe: they are run once, in a `begin`. A value
     /// that nothing is done with is printed.
     Statements(String),
+}
+
+/// An item that stays for further entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// The same for what one definition of the item and its next one have in common.
+    pub key: String,
+    /// The item.
+    pub text: String,
 }
 
 /// What `text` is. A text that is neither is taken for what it begins like.
@@ -32,8 +44,12 @@ pub fn read(text: &str) -> Entry {
     if lex::lex(text).iter().all(|it| it.kind.is_trivia()) {
         return Entry::Nothing;
     }
-    if parsed(text).is_some() {
-        return Entry::Script(text.to_owned());
+    if let Some(script) = parsed(text) {
+        let definitions = script.items.iter().map(|it| definition(it, text)).collect::<Option<Vec<_>>>();
+        return match definitions.filter(|it| !it.is_empty()) {
+            Some(definitions) => Entry::Definitions(definitions),
+            None => Entry::Script(text.to_owned()),
+        };
     }
     let wrapped = format!("begin {{ {}\n}}", text.trim());
     match parsed(&wrapped).as_ref().and_then(single_probe) {
@@ -61,6 +77,29 @@ pub fn is_incomplete(text: &str) -> bool {
 /// The tokens of `text`, read as what it begins like.
 pub fn tokens(text: &str) -> Vec<Token> {
     if begins_like_statements(text) { lex::lex_body(text) } else { lex::lex(text) }
+}
+
+/// An item that means something to other scripts as well.
+fn definition(item: &Item, text: &str) -> Option<Definition> {
+    let (key, span) = match item {
+        Item::Import(import) => (format!("import {}", import.path), import.span),
+        Item::Macro(function) => {
+            let kinds = function.params.iter().map(|it| it.name.text.get(..1).filter(|it| "$@".contains(it)));
+            let kinds: Vec<_> = kinds.map(Option::unwrap_or_default).collect();
+            (format!("macro {}({})", function.name.text, kinds.join(",")), function.span)
+        }
+        Item::Function(function) => (format!("fn {}", function.name.text), function.span),
+        Item::C(span) => {
+            let code = &text[span.start as usize..span.end as usize];
+            let head = code.split(['{', '(']).next().unwrap_or(code);
+            (head.split_whitespace().take(2).collect::<Vec<_>>().join(" "), *span)
+        }
+        _ => return None,
+    };
+    let mut text = text[span.start as usize..span.end as usize].to_owned();
+    // An import's `;` is not part of it.
+    text.extend(matches!(item, Item::Import(_)).then_some(';'));
+    Some(Definition { key, text })
 }
 
 fn parsed(text: &str) -> Option<Script> {
@@ -91,7 +130,10 @@ fn is_idle(expr: &Expr) -> bool {
 }
 
 fn is_value(name: &str) -> bool {
-    Builtin::from_name(name).is_some_and(|it| matches!(it.kind(), Kind::Value | Kind::Compiler))
+    match Builtin::from_name(name) {
+        Some(builtin) => matches!(builtin.kind(), Kind::Value | Kind::Compiler),
+        None => library::gives_value(name),
+    }
 }
 
 /// Whether the first words are those of a statement rather than of an attach point or declaration.
@@ -111,7 +153,8 @@ fn begins_like_statements(text: &str) -> bool {
         | TokenKind::String
         | TokenKind::UnclosedString => true,
         TokenKind::Word => {
-            calls || (ProbeKind::from_name(word).is_none() && Builtin::from_name(word).is_some())
+            let is_known = || Builtin::from_name(word).is_some() || library::names().any(|it| it == word);
+            calls || (ProbeKind::from_name(word).is_none() && is_known())
         }
         TokenKind::Keyword => match word {
             "let" => second.is_some_and(|it| it.kind == TokenKind::Variable),
@@ -163,6 +206,35 @@ mod tests {
             ("printf(\"a\" 1)", begin("printf(\"a\" 1)")),
             ("kprobe:f { @x = }", script("kprobe:f { @x = }")),
             ("} end {", script("} end {")),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn keeps_definitions() {
+        let define = |items: &[(&str, &str)]| {
+            let owned = |it: &(&str, &str)| Definition { key: it.0.to_owned(), text: it.1.to_owned() };
+            Entry::Definitions(items.iter().map(owned).collect())
+        };
+        for (text, expected) in [
+            ("import \"a.bt\";", define(&[("import a.bt", "import \"a.bt\";")])),
+            ("macro m($a, @b, c) { 1 }", define(&[("macro m($,@,)", "macro m($a, @b, c) { 1 }")])),
+            (
+                "#define ONE 1\nstruct s { int x; }; macro m() { 1 }",
+                define(&[
+                    ("#define ONE", "#define ONE 1"),
+                    ("struct s", "struct s { int x; };"),
+                    ("macro m()", "macro m() { 1 }"),
+                ]),
+            ),
+            (
+                "fn f($x: int8): int8 { return $x; }",
+                define(&[("fn f", "fn f($x: int8): int8 { return $x; }")]),
+            ),
+            ("macro m() { 1 } begin { m }", Entry::Script("macro m() { 1 } begin { m }".to_owned())),
+            ("ppid", Entry::Statements("begin { print(ppid) }".to_owned())),
+            ("is_err(1)", Entry::Statements("begin { print(is_err(1)) }".to_owned())),
         ] {
             assert_eq!(read(text), expected, "{text}");
         }

@@ -23,7 +23,7 @@ pub fn parse(text: &str) -> Format {
     while let Some(at) = rest.find('%') {
         plain.push_str(&rest[..at]);
         let behind = &rest[at + 1..];
-        if let Some(behind) = behind.strip_prefix('%') {
+        if let Some(behind) = percent(behind) {
             plain.push('%');
             rest = behind;
         } else if let Some((conversion, behind)) = conversion(behind) {
@@ -42,6 +42,11 @@ pub fn parse(text: &str) -> Format {
         pieces.push(Piece::Text(plain));
     }
     Format { pieces }
+}
+
+/// What follows a `%%`, also one with flags and widths between, which mean nothing for it.
+fn percent(text: &str) -> Option<&str> {
+    text.trim_start_matches(|it: char| it.is_ascii_digit() || "-+ #.".contains(it)).strip_prefix('%')
 }
 
 /// The conversion at the start of `text`, behind its `%`, and what follows it.
@@ -141,6 +146,7 @@ mod tests {
             ("plain", "plain"),
             ("%s %d\n", "<%s> <%d>\n"),
             ("100%%", "100%"),
+            ("%5%|%-5%|%.2%|% d", "%|%|%|<% d>"),
             ("%-16s|%08.3lx|", "<%-16s>|<%08.3llx>|"),
             ("%hhd%hd%ld%lld%zu%ju%tu", "<%hhd><%hd><%lld><%lld><%llu><%llu><%llu>"),
             ("%*d", "<%*d>"),

@@ -27,6 +27,10 @@ pub struct Program {
     pub actions: Vec<Action>,
     /// Its probes, in the order of the script.
     pub probes: Vec<Probe>,
+    /// Its functions, in the order of the script; indexed by [`FunctionId`].
+    ///
+    /// Invariant: no function calls itself, nor through others.
+    pub functions: Vec<Function>,
     /// Settings.
     pub config: Config,
     /// Parameters with names, in the order in which the script asks for them; their values are
@@ -79,8 +83,12 @@ id!(
     ActionId, "action"
 );
 id!(
-    /// Index of a variable in [`Probe::locals`].
+    /// Index of a variable in [`Probe::locals`] or [`Function::locals`].
     LocalId, "$l"
+);
+id!(
+    /// Index of a function in [`Program::functions`].
+    FunctionId, "fn"
 );
 
 /// A map.
@@ -243,7 +251,26 @@ pub struct Probe {
     pub body: Vec<Stmt>,
 }
 
-/// A `$variable` of a probe. Each declaration in a block has its own.
+/// A function of the script, which probes and other functions call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Function {
+    /// Unique among the functions.
+    pub name: String,
+    /// Name, parameters and result as the script has them.
+    pub span: Span,
+    /// How many of the variables are parameters: the first ones.
+    pub n_params: usize,
+    /// Its variables.
+    pub locals: Vec<Local>,
+    /// What it returns; [`Ty::Void`] for nothing.
+    pub result: Ty,
+    /// What it does.
+    ///
+    /// Invariant: with a result, every way through it ends in a statement that leaves it.
+    pub body: Vec<Stmt>,
+}
+
+/// A `$variable` of a probe or function. Each declaration in a block has its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Local {
     /// With its `$`.
@@ -346,8 +373,13 @@ pub enum StmtKind {
     Break,
     /// Goes on with the innermost loop.
     Continue,
-    /// Ends the program (with the context's default verdict, or 1 in a tracepoint).
+    /// Ends the program (with the context's default verdict, or 1 in a tracepoint); in a function
+    /// without result, leaves it.
     Return,
+    /// Leaves the function with its result.
+    ReturnValue(Expr),
+    /// Ends the program from within a function, as [`StmtKind::Return`] does in a probe.
+    End,
 }
 
 /// An expression with its type.
@@ -463,6 +495,8 @@ pub enum ExprKind {
     /// array place), `nsecs` (see [`Clock`] as a `Const`), `join` (pointer to pointers to
     /// strings, giving a buffer), others none.
     Builtin(Builtin, Vec<Expr>),
+    /// A call of a function; the arguments have its parameters' types.
+    Call(FunctionId, Vec<Expr>),
     /// `argN` of a kprobe or uprobe.
     Register(u32),
     /// `retval` of a kretprobe or uretprobe.
@@ -704,6 +738,21 @@ impl Default for Config {
             unstable_typeinfo: Unstable::Error,
             unstable_dw_ustack: Unstable::Warn,
         }
+    }
+}
+
+impl Program {
+    /// All bodies with their variables: those of the probes, then those of the functions.
+    pub fn bodies(&self) -> impl Iterator<Item = (&[Local], &[Stmt])> {
+        let probes = self.probes.iter().map(|it| (&*it.locals, &*it.body));
+        probes.chain(self.functions.iter().map(|it| (&*it.locals, &*it.body)))
+    }
+}
+
+impl Function {
+    /// Its parameters.
+    pub fn params(&self) -> &[Local] {
+        &self.locals[..self.n_params]
     }
 }
 

@@ -50,6 +50,28 @@ pub enum Matches {
     Unavailable(String),
 }
 
+/// A file that a script imports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportedFile {
+    /// As diagnostics show it.
+    pub name: String,
+    /// The same for one file under whatever name it is imported.
+    pub identity: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// The answer to "what does this script import?".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// The file, or the files of the folder in order of their names.
+    Files(Vec<ImportedFile>),
+    /// There is nothing under these names.
+    Missing(Vec<String>),
+    /// It must not or cannot be read, and why.
+    Refused(String),
+}
+
 /// What the front end may ask. Types it hands out are added to the table that it is given.
 pub trait Host {
     /// Every target that `point` means: itself when it has no wildcard and exists.
@@ -78,6 +100,13 @@ pub trait Host {
 
     /// The text of a header that a script includes: beside the script, or in a folder given with `-I`.
     fn include(&self, path: &str) -> Option<String>;
+
+    /// The file or the folder that `path` means in the file called `from`: beside that one, else
+    /// where headers are looked for. A host without files has none.
+    fn import(&self, path: &str, from: &str) -> Imported {
+        let _ = from;
+        Imported::Missing(vec![path.to_owned()])
+    }
 
     /// The address of a kernel symbol.
     fn kernel_symbol(&self, name: &str) -> Option<u64>;

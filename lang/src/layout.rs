@@ -67,6 +67,17 @@ pub fn agg_words(agg: &Agg) -> u32 {
     }
 }
 
+/// What turns a value of `min` or `max` into its rank, and back, by exclusive or. Ranks are unsigned;
+/// the highest is kept, and 0 is the lowest: memory that is all zero needs no first value.
+pub fn rank_mask(agg: &Agg) -> u64 {
+    match agg {
+        Agg::Min { signed: true } => i64::MAX as u64,
+        Agg::Min { signed: false } => u64::MAX,
+        Agg::Max { signed: true } => i64::MIN as u64,
+        _ => 0,
+    }
+}
+
 /// Buckets of `hist(n, bits)`: bucket 0 holds negative values, bucket 1 + n holds n for n < 2^bits,
 /// then each power of two has 2^bits buckets (inventory §5.7).
 pub fn hist_buckets(bits: u8) -> u32 {
@@ -108,6 +119,19 @@ pub fn lhist_bucket(n: i64, min: i64, max: i64, step: i64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn better_values_have_higher_ranks() {
+        for (agg, ascending) in [
+            (Agg::Max { signed: false }, [0, 1, -1]),
+            (Agg::Max { signed: true }, [i64::MIN, -1, 1]),
+            (Agg::Min { signed: false }, [-1, 1, 0]),
+            (Agg::Min { signed: true }, [i64::MAX, 0, -1]),
+        ] {
+            let ranks = ascending.map(|it| it as u64 ^ rank_mask(&agg));
+            assert!(ranks[0] == 0 && ranks.is_sorted(), "{agg:?}: {ranks:?}");
+        }
+    }
 
     #[test]
     fn hist_buckets_are_consecutive() {

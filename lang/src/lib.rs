@@ -1,7 +1,8 @@
 //! The front end: script text in, a typed program and diagnostics out.
 //!
 //! ```text
-//! SourceFile ─lex─► Tokens ─parse─► ast::Script ─analyze(&dyn Host)─► hir::Program
+//! SourceFile ─lex─► Tokens ─parse─► ast::Script ─expand(&dyn Host)─► ast::Script without imports
+//! and macros ─analyze(&dyn Host)─► hir::Program
 //! ```
 //!
 //! This crate is pure: it reads no file, clock or environment and prints nothing.
@@ -14,6 +15,7 @@ mod c;
 pub mod counters;
 pub mod diagnostic;
 pub mod entry;
+pub mod expand;
 pub mod fmt;
 pub mod format;
 pub mod hir;

@@ -1,6 +1,6 @@
 //! Tree to typed program: names, types over the whole script, casts, constants, probes.
 //!
-//! Comes in: the tree of a script and what the command line adds. Goes out: the typed program,
+//! Comes in: the tree of a script, without macros and imports, and what the command line adds. Goes out: the typed program,
 //! if there is no error, and every diagnostic. Never reads anything but through [`Host`].
 //!
 //! Types are inferred by walking all probes in rounds. A round reads the types of maps and
@@ -16,6 +16,7 @@ mod casts;
 mod comptime;
 mod config;
 mod exprs;
+mod functions;
 mod infer;
 mod literals;
 mod maps;
@@ -108,13 +109,14 @@ pub fn analyze(
 ) -> (Option<hir::Program>, Vec<Diagnostic>) {
     let mut types = options.known.types.clone();
     let (block, found) = c::read(script, sources, host, &mut types);
-    let mut cx = Context { types, diagnostics: found, ..Context::new(options, host, &block) };
+    let mut cx = Context { types, diagnostics: found, ..Context::new(options, sources, host, &block) };
     config::read(&mut cx, script);
     maps::declare(&mut cx, script);
     let probes = probes::expand(&mut cx, script);
+    functions::declare(&mut cx, script);
     let items = std::mem::take(&mut cx.diagnostics);
-    let probes = infer_all(&mut cx, &probes);
-    let diagnostics = in_order(items, cx.diagnostics);
+    let (probes, functions) = infer_all(&mut cx, &probes);
+    let diagnostics = in_order(items, cx.diagnostics, sources);
     if has_errors(&diagnostics) || cx.unseen {
         return (None, diagnostics);
     }
@@ -124,6 +126,7 @@ pub fn analyze(
         maps: cx.maps.finish(&cx.config),
         actions: cx.actions,
         probes,
+        functions,
         config: cx.config,
         parameters: cx.parameters.into_iter().map(|it| it.0).collect(),
     };
@@ -133,6 +136,7 @@ pub fn analyze(
 /// What is known of the script as a whole.
 struct Context<'a> {
     options: &'a Options,
+    sources: &'a Sources,
     host: &'a dyn Host,
     /// The script's C code.
     block: &'a c::Block,
@@ -145,7 +149,8 @@ struct Context<'a> {
     /// Answers of [`Host::enumerator`].
     enumerators: HashMap<String, Option<(Ty, i64)>>,
     maps: maps::Maps<'a>,
-    /// Types of variables, by probe and by the place of the declaration.
+    functions: functions::Functions<'a>,
+    /// Types of variables, by the body's rank (probes, then functions) and by the place of the declaration.
     variables: BTreeMap<(usize, Span), infer::Slot>,
     /// Where uint64 met negative values, and in which map or variable: told once types stand still.
     lost_sign: BTreeMap<Span, String>,
@@ -163,9 +168,10 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn new(options: &'a Options, host: &'a dyn Host, block: &'a c::Block) -> Self {
+    fn new(options: &'a Options, sources: &'a Sources, host: &'a dyn Host, block: &'a c::Block) -> Self {
         Context {
             options,
+            sources,
             host,
             block,
             macros: c_macros::Macros::default(),
@@ -174,6 +180,7 @@ impl<'a> Context<'a> {
             kernel_types: HashMap::new(),
             enumerators: HashMap::new(),
             maps: maps::Maps::new(&options.known.maps),
+            functions: functions::Functions::default(),
             variables: BTreeMap::new(),
             lost_sign: BTreeMap::new(),
             parameters: options::Parameters::new(),
@@ -235,8 +242,11 @@ fn whose(space: Space) -> &'static str {
     }
 }
 
-/// Walks all probes until their types stand still; the last round's result.
-fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<hir::Probe> {
+/// Walks all probes and functions until their types stand still; the last round's result.
+fn infer_all<'a>(
+    cx: &mut Context<'a>,
+    probes: &[probes::Instance<'a>],
+) -> (Vec<hir::Probe>, Vec<hir::Function>) {
     let mut round = 0;
     loop {
         cx.changed = false;
@@ -247,15 +257,17 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
         cx.diagnostics.clear();
         cx.macros.rewind();
         let typed = probes.iter().enumerate().map(|(idx, probe)| stmts::probe(cx, idx, probe)).collect();
+        let typed = (typed, functions::bodies(cx, probes.len()));
         round += 1;
         if !cx.changed && !cx.settle_unassigned() {
             cx.maps.report_untyped(&mut cx.diagnostics);
             cx.report_lost_signs();
+            functions::check_calls(cx, probes);
             return typed;
         }
         // Each round carries a type one assignment further, so this is a long chain of maps.
         if round == MOST_ROUNDS {
-            let span = probes.first().map_or(Span::default(), |it| it.probe.span);
+            let span = probes.first().map_or(Span::default(), |it| it.span);
             cx.report(Diagnostic::error(
                 span,
                 "the types of this script's maps depend on each other in too long a chain",
@@ -266,12 +278,13 @@ fn infer_all<'a>(cx: &mut Context<'a>, probes: &[probes::Instance<'a>]) -> Vec<h
 }
 
 /// All diagnostics in order of place. A body that is typed for several probe types reports a
-/// mistake once.
-fn in_order(items: Vec<Diagnostic>, bodies: Vec<Diagnostic>) -> Vec<Diagnostic> {
+/// mistake once, and so does an argument that a macro names several times.
+fn in_order(items: Vec<Diagnostic>, bodies: Vec<Diagnostic>, sources: &Sources) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
-    let bodies =
-        bodies.into_iter().filter(|it| seen.insert((it.span, it.severity == crate::Severity::Error)));
+    let mut is_new =
+        |it: &Diagnostic| seen.insert((sources.written(it.span), it.severity == crate::Severity::Error));
+    let bodies = bodies.into_iter().filter(|it| is_new(it));
     let mut all: Vec<_> = items.into_iter().chain(bodies).collect();
-    all.sort_by_key(|it| it.span);
+    all.sort_by_key(|it| sources.written(it.span));
     all
 }

@@ -1,12 +1,27 @@
 //! Script texts and places in them.
 //!
 //! Comes in: the text of every file of one compilation. Goes out: line and column of any place.
+//!
+//! Text that stands in the script a further time because a macro was used there has spans of its
+//! own, so that no two places of the tree share one. Their file is an [`Expansion`]: the text is
+//! that of the macro's file, and from each place a trail leads to what was written in the script.
 
 use serde::{Deserialize, Serialize};
 
 /// A file of one compilation: the script itself is `FileId(0)`, imports and stdlib files follow.
+/// Ids from [`FileId::FIRST_EXPANSION`] on are those of expansions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileId(pub u16);
+
+impl FileId {
+    /// The first expansion.
+    pub const FIRST_EXPANSION: FileId = FileId(1 << 15);
+
+    /// The rank among expansions; nothing for a file.
+    fn expansion(self) -> Option<usize> {
+        self.0.checked_sub(Self::FIRST_EXPANSION.0).map(usize::from)
+    }
+}
 
 /// A range of bytes in one file.
 ///
@@ -27,8 +42,11 @@ impl Span {
         Span { file, start: start as u32, end: end as u32 }
     }
 
-    /// The smallest span that holds both; `other` must be in the same file.
+    /// The smallest span that holds both; this one when the other is in another file.
     pub fn to(self, other: Span) -> Span {
+        if self.file != other.file {
+            return self;
+        }
         Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
@@ -73,25 +91,113 @@ impl Source {
     }
 }
 
+/// A text that stands in the script once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expansion {
+    /// The file that has the text.
+    pub text: FileId,
+    /// What it stands for: a macro's call, or a parameter in a macro.
+    pub from: Span,
+    /// Whose `$variables` its names are: those of the macro, or for an argument those of the caller.
+    pub names: FileId,
+}
+
 /// All files of one compilation, indexed by [`FileId`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sources(pub Vec<Source>);
+pub struct Sources {
+    files: Vec<Source>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    expansions: Vec<Expansion>,
+}
 
 impl Sources {
+    /// Most files, and most expansions.
+    pub const MOST: usize = 1 << 15;
+
     /// The sources of a single script.
     pub fn single(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Sources(vec![Source { name: name.into(), text: text.into() }])
+        Sources::of(Source { name: name.into(), text: text.into() })
     }
 
-    /// Adds a file.
-    pub fn add(&mut self, source: Source) -> FileId {
-        self.0.push(source);
-        FileId((self.0.len() - 1) as u16)
+    /// The sources of a single file.
+    pub fn of(source: Source) -> Self {
+        Sources { files: vec![source], expansions: Vec::new() }
     }
 
-    /// The file of that id.
+    /// Adds a file; nothing when there are too many.
+    pub fn add(&mut self, source: Source) -> Option<FileId> {
+        let id = u16::try_from(self.files.len()).ok().filter(|_| self.files.len() < Self::MOST)?;
+        self.files.push(source);
+        Some(FileId(id))
+    }
+
+    /// Adds an expansion of the text of file `text`, which may be one itself. Its names are those of
+    /// `names`, or its own. Nothing when there are too many.
+    pub fn expand(&mut self, text: FileId, from: Span, names: Option<FileId>) -> Option<FileId> {
+        let rank = self.expansions.len();
+        let id = u16::try_from(rank).ok().filter(|_| rank < Self::MOST)?;
+        let id = FileId(FileId::FIRST_EXPANSION.0 + id);
+        let text = self.file_of(text);
+        self.expansions.push(Expansion { text, from, names: names.unwrap_or(id) });
+        Some(id)
+    }
+
+    /// Every file, in the order of their ids.
+    pub fn files(&self) -> &[Source] {
+        &self.files
+    }
+
+    /// Whether there is a file or an expansion of that id.
+    pub fn has(&self, file: FileId) -> bool {
+        match file.expansion() {
+            Some(rank) => rank < self.expansions.len(),
+            None => usize::from(file.0) < self.files.len(),
+        }
+    }
+
+    /// Whether every expansion has its text from a file and leads out of all expansions: what was
+    /// read from outside may be anything.
+    pub fn is_sound(&self) -> bool {
+        self.expansions.iter().enumerate().all(|(rank, it)| {
+            let earlier = it.from.file.expansion().is_none_or(|from| from < rank);
+            usize::from(it.text.0) < self.files.len()
+                && self.has(it.from.file)
+                && earlier
+                && self.has(it.names)
+        })
+    }
+
+    /// The file that has the text.
     pub fn get(&self, file: FileId) -> &Source {
-        &self.0[file.0 as usize]
+        &self.files[usize::from(self.file_of(file).0)]
+    }
+
+    /// The file that an expansion has its text from; any other file itself.
+    pub fn file_of(&self, file: FileId) -> FileId {
+        self.expansion(file).map_or(file, |it| it.text)
+    }
+
+    /// The expansion of that id; nothing for a file.
+    pub fn expansion(&self, file: FileId) -> Option<&Expansion> {
+        self.expansions.get(file.expansion()?)
+    }
+
+    /// Whose `$variables` the names in this file are.
+    pub fn names_of(&self, file: FileId) -> FileId {
+        self.expansion(file).map_or(file, |it| it.names)
+    }
+
+    /// The places that `span` was expanded from, the innermost first.
+    pub fn trail(&self, span: Span) -> impl Iterator<Item = Span> {
+        let from = |it: &Span| self.expansion(it.file).map(|it| it.from);
+        std::iter::successors(from(&span), from)
+    }
+
+    /// What was written that led to this place, outside all macros: the last of its trail, or itself;
+    /// and the text itself in its file. Places that agree in both look the same to a reader.
+    pub fn written(&self, span: Span) -> (Span, Span) {
+        let text = Span { file: self.file_of(span.file), ..span };
+        (self.trail(span).last().unwrap_or(span), text)
     }
 
     /// The text that `span` covers.

@@ -13,8 +13,7 @@ pub fn merge(agg: &Agg, cpus: &[Vec<u8>]) -> Value {
     match agg {
         Agg::Count => Value::Uint(sum(cpus, 0), 8),
         Agg::Sum { signed } => integer(sum(cpus, 0), *signed),
-        Agg::Min { signed } => integer(extreme(cpus, *signed, |a, b| a < b), *signed),
-        Agg::Max { signed } => integer(extreme(cpus, *signed, |a, b| a > b), *signed),
+        Agg::Min { signed } | Agg::Max { signed } => integer(extreme(cpus, layout::rank_mask(agg)), *signed),
         Agg::Avg { signed } => {
             let (total, count) = (wide(sum(cpus, 0), *signed), sum(cpus, 1));
             Value::Avg(average(total, count))
@@ -47,10 +46,10 @@ fn sum(cpus: &[Vec<u8>], idx: usize) -> u64 {
     cpus.iter().fold(0, |sum, bytes| sum.wrapping_add(word(bytes, idx)))
 }
 
-/// The smallest or largest value among the CPUs that have one; 0 when none has.
-fn extreme(cpus: &[Vec<u8>], signed: bool, better: fn(i128, i128) -> bool) -> u64 {
-    let set = cpus.iter().filter(|bytes| word(bytes, 1) != 0).map(|bytes| word(bytes, 0));
-    set.reduce(|best, n| if better(wide(n, signed), wide(best, signed)) { n } else { best }).unwrap_or(0)
+/// The value of the highest rank among the CPUs that have one; 0 when none has.
+fn extreme(cpus: &[Vec<u8>], mask: u64) -> u64 {
+    let ranks = cpus.iter().filter(|bytes| word(bytes, 1) != 0).map(|bytes| word(bytes, 0));
+    ranks.max().map_or(0, |rank| rank ^ mask)
 }
 
 fn average(total: i128, count: u64) -> i128 {
@@ -117,14 +116,16 @@ mod tests {
 
     #[test]
     fn scalars_are_merged_by_the_sign_of_their_argument() {
+        const MIN: i64 = i64::MIN;
+        const MAX: i64 = i64::MAX;
         let (signed, unsigned) = (true, false);
         for (agg, words, expected) in [
             (Agg::Count, &[&[3][..], &[4]][..], Value::Uint(7, 8)),
             (Agg::Sum { signed }, &[&[-5], &[2]], Value::Int(-3, 8)),
             (Agg::Sum { signed: unsigned }, &[&[-1], &[2]], Value::Uint(1, 8)),
-            (Agg::Min { signed }, &[&[0, 0], &[7, 1], &[-2, 1]], Value::Int(-2, 8)),
-            (Agg::Min { signed: unsigned }, &[&[0, 0], &[7, 1], &[-2, 1]], Value::Uint(7, 8)),
-            (Agg::Max { signed }, &[&[0, 0], &[-7, 1], &[-2, 1]], Value::Int(-2, 8)),
+            (Agg::Min { signed }, &[&[0, 0], &[7 ^ MAX, 1], &[-2 ^ MAX, 1]], Value::Int(-2, 8)),
+            (Agg::Min { signed: unsigned }, &[&[0, 0], &[!7, 1], &[!-2, 1]], Value::Uint(7, 8)),
+            (Agg::Max { signed }, &[&[0, 0], &[-7 ^ MIN, 1], &[-2 ^ MIN, 1]], Value::Int(-2, 8)),
             (Agg::Max { signed: unsigned }, &[&[0, 0], &[7, 1], &[-2, 1]], Value::Uint(-2i64 as u64, 8)),
             (Agg::Max { signed }, &[&[0, 0], &[0, 0]], Value::Int(0, 8)),
             (Agg::Avg { signed }, &[&[-7, 1], &[-8, 1]], Value::Avg(-7)),

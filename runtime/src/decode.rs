@@ -63,10 +63,10 @@ pub fn decode(bytes: &[u8], ty: &Ty, cx: &mut Context<'_>) -> Value {
             let (address, pid) = (unsigned(bytes, 8), unsigned(tail(bytes, 8), 4) as u32);
             Value::Text(stack::user_symbol(pid, address, cx.symbols))
         }
-        Ty::Ipv4 => Value::Text(Ipv4Addr::from_bits(unsigned(bytes, 4) as u32).to_string()),
-        Ty::Ipv6 => Value::Text(ipv6(bytes)),
-        Ty::Inet => Value::Text(inet(bytes)),
-        Ty::Mac => Value::Text(mac(bytes)),
+        Ty::Ipv4 => ipv4(Ipv4Addr::from_bits(unsigned(bytes, 4) as u32)),
+        Ty::Ipv6 => ipv6(bytes),
+        Ty::Inet => inet(bytes),
+        Ty::Mac => mac(bytes),
         Ty::Network => {
             let address = Ipv4Addr::from_bits((unsigned(tail(bytes, 4), 4) as u32).to_be());
             Value::Text(format!("{address}/{}", unsigned(bytes, 4)))
@@ -190,25 +190,31 @@ fn enumerator(bytes: &[u8], id: EnumId, types: &TypeTable) -> Value {
     Value::Enum(number, name)
 }
 
-fn inet(bytes: &[u8]) -> String {
+fn inet(bytes: &[u8]) -> Value {
     match unsigned(bytes, 4) as u32 {
         AF_INET => {
             let octets = padded(tail(bytes, 4), 4);
-            Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]).to_string()
+            ipv4(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]))
         }
         AF_INET6 => ipv6(tail(bytes, 4)),
-        _ => String::new(),
+        _ => Value::Address { text: String::new(), bytes: Vec::new() },
     }
 }
 
-fn ipv6(bytes: &[u8]) -> String {
-    let mut octets = [0; 16];
-    octets.copy_from_slice(&padded(bytes, 16));
-    Ipv6Addr::from(octets).to_string()
+fn ipv4(address: Ipv4Addr) -> Value {
+    Value::Address { text: address.to_string(), bytes: address.octets().to_vec() }
 }
 
-fn mac(bytes: &[u8]) -> String {
-    padded(bytes, 6).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+fn ipv6(bytes: &[u8]) -> Value {
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&padded(bytes, 16));
+    Value::Address { text: Ipv6Addr::from(octets).to_string(), bytes: octets.to_vec() }
+}
+
+fn mac(bytes: &[u8]) -> Value {
+    let bytes = padded(bytes, 6);
+    let text = bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
+    Value::Address { text, bytes }
 }
 
 fn timestamp(nanos: u64, ty: &TimestampTy, clock: &dyn Clock) -> String {

@@ -14,6 +14,7 @@ use crate::symbols::Symbols;
 use codegen::Manifest;
 use codegen::manifest::{MapEntry, Storage};
 use codegen::storage::SHORT_KEY;
+use lang::diagnostic::counted;
 use lang::hir::{Config, Map, MapKind};
 use lang::ty::TypeTable;
 use relayout::{Typed, relayout};
@@ -71,7 +72,8 @@ impl KeptMaps {
             };
             let most = entry.map.max_entries as usize;
             if entries.len() > most && !is_lru(entry.map.kind) {
-                losses.push(format!("{name} now holds {most} of its {} keys", entries.len()));
+                losses
+                    .push(format!("{name} now holds {most} of its {}", counted(entries.len() as u64, "key")));
                 entries.truncate(most);
             }
             entries.iter().try_for_each(|it| put(&entry.storage, it, backend))?;

@@ -11,6 +11,7 @@ pub mod executables;
 pub mod functions;
 pub mod glob;
 pub mod host;
+mod import;
 pub mod info;
 pub mod interfaces;
 pub mod kallsyms;
@@ -41,6 +42,7 @@ use codegen::Object;
 use kernel::Kernel;
 use load::{Code, Loaded};
 use map::Map;
+use providers::xdp;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use sys::{Errno, bpf};
 
@@ -109,7 +111,9 @@ impl Backend for LinuxBackend {
     }
 
     fn plan(&self, object: &Object) -> Result<Vec<AttachPlan>> {
-        Ok(attach::plan(&object.manifest, &self.kernel))
+        let plans = attach::plan(&object.manifest, &self.kernel);
+        xdp::check(plans.iter().flat_map(|it| &it.points))?;
+        Ok(plans)
     }
 
     fn attach(&mut self, plan: &AttachPlan) -> Result<()> {

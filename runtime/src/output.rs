@@ -13,6 +13,7 @@ mod text;
 
 use crate::value::{Bucket, Histogram, Value};
 use codegen::failure::Failure;
+use lang::diagnostic::counted;
 use lang::hir::{Format as PrintfFormat, MapKind};
 use lang::source::Sources;
 use std::borrow::Cow;
@@ -192,15 +193,16 @@ impl Output {
                     MapKind::Hash => ("is full, it holds", "raise max_map_keys, or declare the map's size"),
                     _ => ("is full, it holds", "declare it larger"),
                 };
-                let (things, refused) = match kind {
-                    MapKind::Array => ("values", "behind its end"),
-                    _ => ("keys", "refused"),
+                let (thing, refused) = match kind {
+                    MapKind::Array => ("value", "behind its end"),
+                    _ => ("key", "refused"),
                 };
+                let size = counted(*max_entries, thing);
                 let (kind, larger) = (kind.name(), u64::from(*max_entries) * 2);
                 put(
                     out,
                     format_args!(
-                        "WARNING: map {name} {what} {max_entries} {things}: {updates} {refused}\n\
+                        "WARNING: map {name} {what} {size}: {updates} {refused}\n\
                          HINT: {advice}: `let {name} = {kind}({larger})`\n",
                     ),
                 );

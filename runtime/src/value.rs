@@ -22,8 +22,15 @@ pub enum Value {
     },
     /// Bytes.
     Buf(Vec<u8>),
-    /// Something printed by name: a symbol, an address, a timestamp.
+    /// Something printed by name: a symbol, a timestamp.
     Text(String),
+    /// The address of a host or of its network card.
+    Address {
+        /// As it is printed.
+        text: String,
+        /// As they are sent.
+        bytes: Vec<u8>,
+    },
     /// A stack: one line for each frame, already in the mode's form, indentation included.
     Stack(Vec<String>),
     /// `(a, b)`
@@ -98,6 +105,7 @@ impl Value {
             Value::Str { .. }
             | Value::Buf(_)
             | Value::Text(_)
+            | Value::Address { .. }
             | Value::Stack(_)
             | Value::Tuple(_)
             | Value::Record(_)

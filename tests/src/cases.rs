@@ -46,10 +46,16 @@ pub struct Compiled {
 
 /// Parses and types a case's script for the mini-kernel.
 pub fn front_end(text: &str, directives: &Directives) -> Compiled {
-    let sources = Sources::single("case.bt", text);
+    let mut sources = Sources::single("case.bt", text);
     let parsed = lang::parse::parse(text, FileId(0));
     let mut found = parsed.diagnostics;
     let mut program = None;
+    let mut script = parsed.script;
+    if !diagnostic::has_errors(&found) {
+        let (expanded, more) = lang::expand::expand(script, &mut sources, &FixtureHost);
+        script = expanded;
+        found.extend(more);
+    }
     if !diagnostic::has_errors(&found) {
         let options = Options {
             params: directives.params.clone(),
@@ -59,7 +65,7 @@ pub fn front_end(text: &str, directives: &Directives) -> Compiled {
             report_failures: directives.warnings,
             ..Options::default()
         };
-        let (typed, more) = lang::sema::analyze(&parsed.script, &sources, &options, &FixtureHost);
+        let (typed, more) = lang::sema::analyze(&script, &sources, &options, &FixtureHost);
         program = typed;
         found.extend(more);
     }

@@ -4,7 +4,7 @@
 mod formats;
 
 use lang::attach::{Location, Point, Target, XdpMode};
-use lang::host::{FunctionTy, Host, Matches, TypeKind};
+use lang::host::{FunctionTy, Host, Imported, ImportedFile, Matches, TypeKind};
 use lang::probes::ProbeKind;
 use lang::ty::{BitField, EnumDef, Field, IntTy, Origin, Space, StructDef, StructId, Ty, TypeTable};
 
@@ -134,6 +134,18 @@ const HEADERS: &[(&str, &str)] = &[(
      {\n\treturn header->magic == REQUEST_MAGIC;\n}\n",
 )];
 
+/// Files that every case may import, in folders that lie beside it.
+const IMPORTS: &[(&str, &str)] = &[
+    ("conf/settings.bt", "config = { max_strlen = 9; }\nmacro nine() { 9 }\n"),
+    ("lib/first.bt", "import \"second.bt\";\nmacro twice(x) { x * two }\nbegin { printf(\"first\\n\"); }\n"),
+    ("lib/point.h", "#pragma once\n#define ORIGIN 7\nstruct point {\n\tint x;\n\tshort y;\n};\n"),
+    ("lib/second.bt", "import \"first.bt\";\nmacro two() { 2 }\nbegin { printf(\"second\\n\"); }\n"),
+    ("odd/notes.txt", "nothing\n"),
+    ("odd/program.bpf.c", "int x;\n"),
+    ("wrong/missing.bt", "macro sum(x) {\n  x + $missing\n}\n"),
+    ("wrong/syntax.bt", "macro one() { 1 }\nbegin { print(1\n}\n"),
+];
+
 const INTERFACES: &[&str] = &["veth0", "veth1"];
 
 /// The address of a function of the mini-kernel.
@@ -239,6 +251,10 @@ fn interface(name: &str, mode: XdpMode) -> Target {
     Target::Interface { name: name.to_owned(), mode }
 }
 
+fn imported(name: &str, text: &str) -> ImportedFile {
+    ImportedFile { name: name.to_owned(), identity: name.to_owned(), text: text.to_owned() }
+}
+
 impl Host for FixtureHost {
     fn matches(&self, point: &Point) -> Matches {
         let wanted = point.name();
@@ -260,6 +276,23 @@ impl Host for FixtureHost {
 
     fn include(&self, path: &str) -> Option<String> {
         HEADERS.iter().find(|it| it.0 == path).map(|it| it.1.to_owned())
+    }
+
+    fn import(&self, path: &str, from: &str) -> Imported {
+        let folder = from.rsplit_once('/').map_or(String::new(), |it| format!("{}/", it.0));
+        let tried = [format!("{folder}{path}"), path.to_owned()];
+        for place in &tried {
+            let below = format!("{place}/");
+            let found = IMPORTS.iter().filter(|it| it.0 == place || it.0.starts_with(&below));
+            let files: Vec<_> = found.map(|it| imported(it.0, it.1)).collect();
+            if !files.is_empty() {
+                return Imported::Files(files);
+            }
+        }
+        match path {
+            "open.bt" => Imported::Refused("anyone may write it".to_owned()),
+            _ => Imported::Missing(tried[..if folder.is_empty() { 1 } else { 2 }].to_vec()),
+        }
     }
 
     fn has_btf(&self) -> bool {

@@ -150,12 +150,13 @@ pub struct Machine {
     pub world: World,
     programs: Vec<Vec<Insn>>,
     attached: Vec<AttachPlan>,
+    held_slots: usize,
 }
 
 impl Machine {
     /// A machine with nothing loaded.
     pub fn new(cpus: usize) -> Machine {
-        Machine { world: World::new(cpus), programs: Vec::new(), attached: Vec::new() }
+        Machine { world: World::new(cpus), programs: Vec::new(), attached: Vec::new(), held_slots: 0 }
     }
 
     /// Runs every program attached to `point` once, in the order of attachment; their results.
@@ -182,9 +183,35 @@ impl Machine {
             self.world.packet = None;
         }
         self.world.now += 1_000;
-        result.map_err(|fault| {
+        let result = result.map_err(|fault| {
             Error::new(format!("program {program}, instruction {}: {}", fault.at, fault.reason))
-        })
+        })?;
+        match self.taken_slots() {
+            Ok(taken) if taken == self.held_slots => Ok(result),
+            other => Err(Error::new(format!("program {program} does not give its slot back: {other:?}"))),
+        }
+    }
+
+    /// How many slots of scratch memory are taken on all CPUs.
+    fn taken_slots(&self) -> std::result::Result<usize, String> {
+        let Some(slots) = self.world.maps.iter().find(|it| it.name == "slots") else { return Ok(0) };
+        let words = slots.iter().flat_map(|(_, values)| values);
+        let taken = words.map(|at| Ok(self.world.memory.read(*at, 8)?.iter().any(|it| *it != 0)));
+        Ok(taken.collect::<std::result::Result<Vec<bool>, String>>()?.into_iter().filter(|it| *it).count())
+    }
+
+    /// Takes the first `count` slots of the current CPU, as if so many runs were interrupted; gives how
+    /// many there are.
+    pub fn hold_slots(&mut self, count: usize) -> Result<usize> {
+        let cpu = self.world.cpu;
+        let mut slots: Vec<(Vec<u8>, u64)> =
+            self.world.map("slots")?.iter().map(|(key, values)| (key.clone(), values[cpu])).collect();
+        slots.sort();
+        for (_, at) in slots.iter().take(count) {
+            self.world.memory.write(*at, &1u64.to_le_bytes()).map_err(Error::new)?;
+        }
+        self.held_slots = count.min(slots.len());
+        Ok(slots.len())
     }
 
     fn create_maps(&mut self, elf: &Elf, constants: &[(u32, u64)]) -> Result<BTreeMap<String, RawFd>> {

@@ -9,6 +9,7 @@
 use kscope_tests::cases::directives::Directives;
 use kscope_tests::cases::{TARGETS, front_end, run, target};
 use lang::builtins::{Builtin, Kind};
+use lang::expand::library;
 use lang::packet;
 use lang::probes::ProbeKind;
 use std::fmt::Write;
@@ -173,8 +174,22 @@ fn header_table() -> String {
     table
 }
 
+fn library_table() -> String {
+    let mut table = "| macro | meaning |\n| --- | --- |\n".to_owned();
+    for entry in library::entries() {
+        let form = |params: &&str| match *params {
+            "" => code(entry.name),
+            params => code(&format!("{}({params})", entry.name)),
+        };
+        let forms: Vec<_> = entry.params.iter().map(form).collect();
+        writeln!(table, "| {} | {} |", forms.join(" "), entry.doc).expect("strings take text");
+    }
+    table
+}
+
 #[test]
 fn tables_are_those_of_the_compiler() {
+    generated("library", &library_table());
     generated("probe types", &probe_table());
     generated("values", &builtin_table(&[Kind::Value, Kind::Compiler]));
     generated("aggregations", &builtin_table(&[Kind::Aggregation]));
@@ -199,7 +214,7 @@ fn everything_has_an_example() {
         other => other.name(),
     });
     let probes = ProbeKind::ALL.iter().map(|it| it.name());
-    for name in builtins.chain(probes) {
+    for name in builtins.chain(probes).chain(library::names()) {
         // BEGIN and END are more often written so.
         let found = words.iter().any(|word| word == name || *word == name.to_uppercase());
         assert!(found, "docs/language.md has no example of `{name}`");

@@ -35,10 +35,11 @@ impl Prompt {
     }
 
     fn typed(&self, script: &str) -> Result<hir::Program, String> {
-        let sources = Sources::single("case.bt", script);
+        let mut sources = Sources::single("case.bt", script);
         let parsed = lang::parse::parse(script, FileId(0));
+        let (script, _) = lang::expand::expand(parsed.script, &mut sources, &FixtureHost);
         let options = Options { known: self.known.clone(), ..Options::default() };
-        let (program, found) = lang::sema::analyze(&parsed.script, &sources, &options, &FixtureHost);
+        let (program, found) = lang::sema::analyze(&script, &sources, &options, &FixtureHost);
         program.ok_or_else(|| found.iter().map(|it| diagnostic::render(it, &sources)).collect())
     }
 

@@ -152,11 +152,26 @@ fn objects_are_read_back() {
             "it is an eBPF object, but not built by kscope: it has no section .kscope",
         ),
         (
-            replaced(b"{\"version\":1,", b"{\"version\":9,"),
-            "it was built by another version of kscope: its manifest has format 9, this kscope reads format 1",
+            replaced(b"{\"version\":2,", b"{\"version\":9,"),
+            "it was built by another version of kscope: its manifest has format 9, this kscope reads format 2",
         ),
+        (replaced(b"GPL\0", b"MIT\0"), "it is damaged: it was changed after it was built"),
     ];
     for (elf, expected) in cases {
         assert_eq!(read(elf).expect_err(expected), expected);
+    }
+}
+
+#[test]
+fn no_damage_goes_unnoticed() {
+    let whole = linked(0).elf;
+    // A prime, so that all kinds of places are hit.
+    for at in (0..whole.len()).step_by(7) {
+        let mut elf = whole.clone();
+        elf[at] ^= 0x41;
+        assert!(read(elf).is_err(), "byte {at}");
+    }
+    for length in (0..whole.len()).step_by(97) {
+        assert!(read(whole[..length].to_vec()).is_err(), "{length} bytes");
     }
 }

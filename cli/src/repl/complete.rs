@@ -63,13 +63,14 @@ fn probe_types() -> impl Iterator<Item = String> {
     })
 }
 
-/// Builtins, with a parenthesis where one must follow, and the words that begin statements.
+/// Builtins, with a parenthesis where one must follow, the library's macros, and the words that begin statements.
 fn words() -> impl Iterator<Item = String> {
     let builtins = Builtin::ALL.iter().filter(|it| **it != Builtin::ArgN).map(|it| {
         let needs_parenthesis = it.signature().starts_with('(') && !it.signature().contains("->");
         format!("{}{}", it.name(), if needs_parenthesis { "(" } else { "" })
     });
-    builtins.chain(STATEMENTS.map(str::to_owned))
+    let library = lang::expand::library::names().map(str::to_owned);
+    builtins.chain(library).chain(STATEMENTS.map(str::to_owned))
 }
 
 /// Full names of probes; of tracepoints first their categories.

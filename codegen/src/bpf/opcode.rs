@@ -89,6 +89,8 @@ pub const STX: u8 = 0x63;
 pub const ATOMIC: u8 = 0xc3;
 /// The immediate of an [`ATOMIC`] that gives the old value in the source register.
 pub const FETCH: i64 = 0x01;
+/// The immediate of an [`ATOMIC`] that exchanges memory and the source register (Linux 5.12).
+pub const SWAP: i64 = 0xe1;
 
 /// The bits of a memory access's width in bytes.
 pub const fn size(width: u8) -> u8 {

@@ -177,6 +177,9 @@ fn memory_text(insn: &Insn) -> String {
         LDXS => format!("{} = *{}", Named('r', insn.dst), place('s', insn.src)),
         ST => format!("*{} = {}", place('u', insn.dst), insn.imm),
         STX => format!("*{} = {}", place('u', insn.dst), Named('r', insn.src)),
+        ATOMIC if insn.imm == SWAP => {
+            format!("{0} = xchg({1}, {0})", Named(narrow, insn.src), place('u', insn.dst))
+        }
         ATOMIC if insn.imm & FETCH != 0 => {
             format!("{0} = atomic_fetch_add({1}, {0})", Named(narrow, insn.src), place('u', insn.dst))
         }
@@ -208,6 +211,7 @@ mod tests {
             (ST | size(8), 10, 0, -8, 5, "*(u64 *)(r10 - 8) = 5"),
             (STX | size(2), 10, 3, -8, 0, "*(u16 *)(r10 - 8) = r3"),
             (ATOMIC | size(8), 0, 1, 0, 0, "lock *(u64 *)(r0 + 0) += r1"),
+            (ATOMIC | size(8), 0, 1, 8, 0xe1, "r1 = xchg((u64 *)(r0 + 8), r1)"),
             (ATOMIC | size(4), 0, 1, 0, 1, "w1 = atomic_fetch_add((u32 *)(r0 + 0), w1)"),
             (LDDW, 6, 0, 0, 1 << 40, "r6 = 1099511627776 ll"),
             (JMP | JSGT | X, 1, 2, 0, 0, "if r1 s> r2 goto ?"),

@@ -201,6 +201,10 @@ impl Assembler<'_> {
                 let imm = i64::from(ADD) | if *fetch { FETCH } else { 0 };
                 self.push(ATOMIC | size(*width), base, src, off, imm);
             }
+            Kind::AtomicSwap { width, base, off, src } => {
+                let ((base, off), src) = (self.base(*base, *off), self.reg(*src));
+                self.push(ATOMIC | size(*width), base, src, off, SWAP);
+            }
             Kind::Unless { jump, dst, imm } => {
                 let dst = self.reg(*dst);
                 let after = Label(self.next_label);

@@ -235,9 +235,10 @@ fn named_slots(kind: &Kind) -> Vec<Slot> {
     };
     match kind {
         Kind::Make { what: Remat::Slot(slot, _), .. } => vec![*slot],
-        Kind::Load { base: it, .. } | Kind::Store { base: it, .. } | Kind::AtomicAdd { base: it, .. } => {
-            base(it)
-        }
+        Kind::Load { base: it, .. }
+        | Kind::Store { base: it, .. }
+        | Kind::AtomicAdd { base: it, .. }
+        | Kind::AtomicSwap { base: it, .. } => base(it),
         Kind::Call { args, .. } => args.iter().filter_map(arg_slot).collect(),
         _ => Vec::new(),
     }

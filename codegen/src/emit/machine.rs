@@ -113,6 +113,8 @@ pub enum Kind {
     Store { width: u8, base: Base, off: i16, src: Source },
     /// `*(base + off) += src` at once; with `fetch`, `src` becomes the old value.
     AtomicAdd { width: u8, base: Base, off: i16, src: VReg, fetch: bool },
+    /// `*(base + off)` becomes `src` and `src` what was there, at once.
+    AtomicSwap { width: u8, base: Base, off: i16, src: VReg },
     /// `if !jump { dst = imm }`
     Unless { jump: Jump, dst: VReg, imm: i32 },
     /// Arguments to r1…r5, result from r0; r0…r5 are lost.
@@ -234,6 +236,9 @@ impl Kind {
             Kind::AtomicAdd { base, src, fetch, .. } => {
                 let role = if *fetch { Role::Modify } else { Role::Use };
                 optional(base.reg()).into_iter().chain([(*src, role)]).collect()
+            }
+            Kind::AtomicSwap { base, src, .. } => {
+                optional(base.reg()).into_iter().chain([(*src, Role::Modify)]).collect()
             }
             Kind::Unless { jump, dst, .. } => {
                 jump.operands().into_iter().chain([(*dst, Role::Modify)]).collect()

@@ -163,6 +163,10 @@ impl<'a> Selector<'a> {
                 let old = result.filter(|_| *fetch).and_then(|it| self.vregs[it.index()]);
                 self.atomic_add(*width, *ptr, *offset, *value, old);
             }
+            Op::AtomicSwap { width, ptr, offset, value } => {
+                let old = result.and_then(|it| self.vregs[it.index()]);
+                self.atomic_swap(*width, *ptr, *offset, *value, old);
+            }
             Op::Call(helper, args) => self.call(Callee::Helper(helper.number()), args, result),
             Op::CallFunc(func, args) => self.call(Callee::Func(*func), args, result),
             _ => unreachable!("only stores, atomics and calls have an effect"),
@@ -189,7 +193,11 @@ impl<'a> Selector<'a> {
             | Op::FuncAddr(_) => {}
             // `resolve` looks through it.
             Op::NonNull(_) => {}
-            Op::Store { .. } | Op::AtomicAdd { .. } | Op::Call(..) | Op::CallFunc(..) => {}
+            Op::Store { .. }
+            | Op::AtomicAdd { .. }
+            | Op::AtomicSwap { .. }
+            | Op::Call(..)
+            | Op::CallFunc(..) => {}
         }
     }
 

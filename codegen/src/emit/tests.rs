@@ -105,6 +105,9 @@ fn accesses_take_offsets() {
     let fetch = "v2 = map_value_addr data+0; v3 = atomic_fetch_add.64 v2+0, v0; return v3";
     let expected = ["r0 = r1", "r5 = data+0 ll", "r0 = atomic_fetch_add((u64 *)(r5 + 0), r0)", "exit"];
     check(isa, fetch, &expected);
+    let swap = "v2 = map_value_addr data+0; v3 = atomic_swap.64 v2+0, v0; return v3";
+    let expected = ["r0 = r1", "r5 = data+0 ll", "r0 = xchg((u64 *)(r5 + 0), r0)", "exit"];
+    check(isa, swap, &expected);
 }
 
 #[test]
@@ -254,6 +257,35 @@ fn slots_that_are_never_live_at_once_share_memory() {
     let three = parse(&text(&call(0, "v9"), &call(1, "v9")).replace(&call(2, "v9"), &all));
     let diagnostics = emit(&three.expect("well-formed IR"), &Target::portable()).unwrap_err();
     assert_eq!(diagnostics[0].message, "the program needs 600 bytes of stack, eBPF has 512");
+}
+
+#[test]
+fn stacks_and_frames_add_up_over_calls() {
+    let function = |name: &str, size: u32, calls: &str| {
+        format!(
+            "function {name} {{\nslot s0 {size} align 8\nb0(v0: i64):\nv1 = slot_addr s0\n\
+             v2 = call send_signal(v1)\n{calls}return v0\n}}\n"
+        )
+    };
+    let program = |size, calls: &str| function("probe0 probe 0", size, calls);
+    let wrong = |text: &str| {
+        let module = parse(text).expect("well-formed IR");
+        let diagnostics = emit(&module, &Target::portable()).err().unwrap_or_default();
+        diagnostics.into_iter().map(|it| (it.message, it.labels.len())).collect::<Vec<_>>()
+    };
+    // Each is counted in steps of 32 bytes.
+    let small = function("small", 8, "");
+    let two = |size| program(size, "call f1(v0)\ncall f2(v0)\n") + &small + &function("large", 248, "");
+    assert_eq!(wrong(&two(256)), []);
+    let message = "the program needs 544 bytes of stack, eBPF has 512".to_owned();
+    assert_eq!(wrong(&two(264)), [(message, 1)]);
+    let chain = |n: u32| {
+        let callers = (1..n).map(|it| function(&format!("f{it}"), 8, &format!("call f{}(v0)\n", it + 1)));
+        program(8, "call f1(v0)\n") + &callers.collect::<String>() + &function("last", 8, "")
+    };
+    assert_eq!(wrong(&chain(7)), []);
+    let message = "the program calls more than 8 functions deep".to_owned();
+    assert_eq!(wrong(&chain(8)), [(message, 8)]);
 }
 
 fn check_random(seed: u64) {

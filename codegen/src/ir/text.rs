@@ -79,11 +79,8 @@ impl<'a> Excerpts<'a> {
 
 /// The script text of `span` on one line, or nothing if there is none.
 fn excerpt(sources: &Sources, span: Span) -> String {
-    let text = sources
-        .0
-        .get(span.file.0 as usize)
-        .and_then(|source| source.text.get(span.start as usize..span.end as usize));
-    let text = text.unwrap_or("").trim();
+    let has_text = usize::from(sources.file_of(span.file).0) < sources.files().len();
+    let text = if has_text { sources.text(span).trim() } else { "" };
     match text.split_once('\n') {
         Some((first, _)) => format!("{} …", first.trim_end()),
         None => text.to_owned(),
@@ -153,7 +150,10 @@ impl Printer<'_> {
     }
 
     fn function(&mut self, function: &Function, sources: &Sources) {
-        let probe = function.probe.map_or(String::new(), |idx| format!(" probe {idx}"));
+        let mut probe = function.probe.map_or(String::new(), |idx| format!(" probe {idx}"));
+        if function.cold {
+            probe.push_str(" cold");
+        }
         let mut place = headline(sources, function.span);
         if !place.is_empty() {
             place.insert_str(0, " ; ");
@@ -221,6 +221,9 @@ fn op_text(module: &Module, op: &Op) -> String {
         Op::AtomicAdd { width, ptr, offset, value, fetch } => {
             let name = if *fetch { "atomic_fetch_add" } else { "atomic_add" };
             format!("{name}.{} {ptr}{offset:+}, {value}", 8 * u32::from(*width))
+        }
+        Op::AtomicSwap { width, ptr, offset, value } => {
+            format!("atomic_swap.{} {ptr}{offset:+}, {value}", 8 * u32::from(*width))
         }
         Op::FieldOffset(access) => format!("field_offset {access}"),
         Op::FuncAddr(func) => format!("func_addr {func}"),
@@ -379,7 +382,7 @@ b3:
     return v9
 }
 
-function sub {
+function sub cold {
 b0(v0: i64):
     return v0
 }

@@ -229,8 +229,9 @@ impl Checker<'_> {
                 ensure(!self.is(*ptr, &[Region::Kernel]), || format!("{ptr} is only read"))?;
                 self.access(*width, *ptr, *offset)
             }
-            Op::AtomicAdd { width, ptr, offset, value, .. } => {
-                ensure(matches!(width, 4 | 8), || format!("an atomic add of {width} bytes"))?;
+            Op::AtomicAdd { width, ptr, offset, value, .. }
+            | Op::AtomicSwap { width, ptr, offset, value } => {
+                ensure(matches!(width, 4 | 8), || format!("an atomic access of {width} bytes"))?;
                 ensure(!self.is(*ptr, &[Region::Ctx, Region::Packet, Region::Kernel]), || {
                     format!("{ptr} is not stack or map value")
                 })?;
@@ -360,7 +361,8 @@ impl Checker<'_> {
 
     fn result(&self, inst: &InstData) -> Result<(), String> {
         let never = matches!(inst.op, Op::Store { .. } | Op::AtomicAdd { fetch: false, .. });
-        let optional = matches!(inst.op, Op::Call(..) | Op::CallFunc(..) | Op::AtomicAdd { .. });
+        let optional =
+            matches!(inst.op, Op::Call(..) | Op::CallFunc(..) | Op::AtomicAdd { .. } | Op::AtomicSwap { .. });
         let Some(result) = inst.result else {
             return ensure(never || optional, || "the result is missing".into());
         };

@@ -32,20 +32,21 @@ impl Place {
 impl<'a> Lines<'a> {
     /// Finds the lines of every file.
     pub fn new(sources: &'a Sources) -> Self {
-        let starts = sources.0.iter().map(|it| line_starts(&it.text)).collect();
+        let starts = sources.files().iter().map(|it| line_starts(&it.text)).collect();
         Lines { sources, starts }
     }
 
     /// Where a span begins.
     pub fn place(&self, span: Span) -> Place {
-        let starts = &self.starts[usize::from(span.file.0)];
+        let file = self.sources.file_of(span.file);
+        let starts = &self.starts[usize::from(file.0)];
         let line = starts.partition_point(|&it| it <= span.start);
-        let text = self.sources.get(span.file).text.as_bytes();
+        let text = self.sources.get(file).text.as_bytes();
         let before = text.get(starts[line - 1] as usize..span.start as usize).unwrap_or_default();
         // A character is counted at its first byte.
         let characters = before.iter().filter(|&&it| it & 0xc0 != 0x80);
         let column = 1 + characters.take(Place::LAST_COLUMN as usize - 1).count();
-        Place { file: span.file, line: line as u32, column: column as u32 }
+        Place { file, line: line as u32, column: column as u32 }
     }
 
     /// The text of a place's line, printable.

@@ -1,5 +1,7 @@
 //! The manifest: what the runtime must know of a program, without the rest of its typed tree.
 
+mod validate;
+
 use super::layout::Layout;
 use crate::bpf::{self, Function};
 use crate::manifest::{MapEntry, Program, VERSION};
@@ -7,7 +9,6 @@ use crate::storage::Plan;
 use crate::{Manifest, Target};
 use lang::hir::{self, MapId};
 use lang::ty::{EnumId, Field, StructDef, StructId, Ty, TypeTable};
-use serde::Deserialize;
 use std::collections::HashMap;
 
 /// Builds the manifest. Its types are only those that values have: pointees are void.
@@ -142,19 +143,30 @@ pub fn encode(manifest: &Manifest) -> Vec<u8> {
 
 /// Reads that JSON back. `Err` says what is wrong with it.
 pub fn decode(json: &[u8]) -> Result<Manifest, String> {
-    /// What all versions have in common.
-    #[derive(Deserialize)]
-    struct Header {
-        version: u32,
-    }
-    let damaged = |it: serde_json::Error| format!("its manifest is damaged: {it}");
-    match serde_json::from_slice(json).map_err(damaged)? {
-        Header { version: VERSION } => serde_json::from_slice(json).map_err(damaged),
-        Header { version } => Err(format!(
+    let manifest = serde_json::from_slice(json).map_err(damaged)?;
+    validate::validate(&manifest).map_err(damaged)?;
+    Ok(manifest)
+}
+
+/// Whether the JSON has the format that this version writes. `Err` says why not.
+///
+/// All versions begin with the number, and nothing else of another one is understood.
+pub fn check_version(json: &[u8]) -> Result<(), String> {
+    let digits = json.strip_prefix(b"{\"version\":").unwrap_or_default();
+    let end = digits.iter().position(|it| !it.is_ascii_digit()).unwrap_or(digits.len());
+    let version = std::str::from_utf8(&digits[..end]).ok().and_then(|it| it.parse::<u32>().ok());
+    match version {
+        Some(VERSION) => Ok(()),
+        Some(version) => Err(format!(
             "it was built by another version of kscope: its manifest has format {version}, \
              this kscope reads format {VERSION}"
         )),
+        None => Err(damaged("it has no version")),
     }
+}
+
+fn damaged(what: impl std::fmt::Display) -> String {
+    format!("its manifest is damaged: {what}")
 }
 
 #[cfg(test)]

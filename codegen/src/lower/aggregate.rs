@@ -6,8 +6,11 @@ use crate::ir::{BinOp, Cond, Op, Type, Value};
 use crate::storage::Place;
 use lang::Span;
 use lang::hir::{Expr, MapId};
-use lang::layout::{hist_buckets, lhist_buckets};
+use lang::layout::{hist_buckets, lhist_buckets, rank_mask};
 use lang::ty::{Agg, Ty};
+
+/// How often an extreme is put in place of another: each further time, another run came between.
+const SWAPS: i64 = 8;
 
 impl Body<'_, '_> {
     /// `@m[k] = count()` and the others.
@@ -30,8 +33,7 @@ impl Body<'_, '_> {
     fn update_aggregation(&mut self, agg: &Agg, ptr: Value, value: Value, atomic: bool) {
         match agg {
             Agg::Count | Agg::Sum { .. } => self.add_word(ptr, 0, value, atomic),
-            Agg::Min { signed } => self.keep_extreme(ptr, value, less(*signed)),
-            Agg::Max { signed } => self.keep_extreme(ptr, value, greater(*signed)),
+            Agg::Min { .. } | Agg::Max { .. } => self.keep_extreme(ptr, value, rank_mask(agg), atomic),
             Agg::Avg { .. } | Agg::Stats { .. } => {
                 self.add_word(ptr, 0, value, atomic);
                 let one = self.b.constant(1);
@@ -57,20 +59,47 @@ impl Body<'_, '_> {
         self.b.store(8, ptr, offset, new);
     }
 
-    /// {value, is-set}. There is no atomic minimum: of two updates that interrupt one another in
-    /// a preemptible program, one may be lost.
-    fn keep_extreme(&mut self, ptr: Value, value: Value, better: Cond) {
-        let [compare, keep, done] = std::array::from_fn(|_| self.b.block());
-        let set = self.b.load(8, false, ptr, 8);
-        let zero = self.b.constant(0);
-        self.b.branch(Cond::Eq, set, zero, keep, compare);
-        self.b.start(compare);
-        let old = self.b.load(8, false, ptr, 0);
-        self.b.branch(better, value, old, keep, done);
-        self.b.start(keep);
-        self.b.store(8, ptr, 0, value);
+    /// {rank, is-set}: the greatest rank is kept.
+    fn keep_extreme(&mut self, ptr: Value, value: Value, mask: u64, atomic: bool) {
+        let rank = self.b.binary_const(BinOp::Xor, value, mask as i64);
         let one = self.b.constant(1);
         self.b.store(8, ptr, 8, one);
+        if atomic {
+            return self.swap_extreme(ptr, rank);
+        }
+        let (keep, done) = (self.b.block(), self.b.block());
+        let old = self.b.load(8, false, ptr, 0);
+        self.b.branch(Cond::UGt, rank, old, keep, done);
+        self.b.start(keep);
+        self.b.store(8, ptr, 0, rank);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+    }
+
+    /// Puts a rank in place of a lower one. When what comes out is higher after all, because
+    /// another run came between, that is put back in the same way.
+    fn swap_extreme(&mut self, ptr: Value, rank: Value) {
+        self.require_swap();
+        let [attempt, swap, again, next, lost, done] = std::array::from_fn(|_| self.b.block());
+        let hand = self.b.param(attempt, Type::I64);
+        let round = self.b.param(attempt, Type::I64);
+        let zero = self.b.constant(0);
+        self.b.jump(attempt, &[rank, zero]);
+        self.b.start_unsealed(attempt);
+        let old = self.b.load(8, false, ptr, 0);
+        self.b.branch(Cond::UGt, hand, old, swap, done);
+        self.b.start(swap);
+        let out = self.b.op(Op::AtomicSwap { width: 8, ptr, offset: 0, value: hand });
+        self.b.branch(Cond::UGt, out, hand, again, done);
+        self.b.start(again);
+        let following = self.b.binary_const(BinOp::Add, round, 1);
+        let limit = self.b.constant(SWAPS);
+        self.b.branch(Cond::ULt, following, limit, next, lost);
+        self.b.start(next);
+        self.b.jump(attempt, &[out, following]);
+        self.b.seal(attempt);
+        self.b.start(lost);
+        self.count(self.cx.plan.lost);
         self.b.jump(done, &[]);
         self.b.start(done);
     }
@@ -182,8 +211,7 @@ impl Body<'_, '_> {
         };
         match agg {
             Agg::Count | Agg::Sum { .. } => self.totals::<1>(place, key, span)[0],
-            Agg::Min { signed } => self.extreme(place, key, span, less(signed)),
-            Agg::Max { signed } => self.extreme(place, key, span, greater(signed)),
+            Agg::Min { .. } | Agg::Max { .. } => self.extreme(place, key, span, rank_mask(&agg)),
             Agg::Avg { signed } | Agg::Stats { signed } => {
                 let [total, count] = self.totals(place, key, span);
                 self.average(total, count, signed)
@@ -211,43 +239,38 @@ impl Body<'_, '_> {
         sums.map(|sum| self.b.read(sum))
     }
 
-    /// The smallest or largest value of all CPUs that have one. There are no branches in the loop:
-    /// kernels whose verifier follows every round would follow every combination of them.
-    fn extreme(&mut self, place: Place, key: Option<&Expr>, span: Span, better: Cond) -> Value {
+    /// The value of the highest rank of all CPUs; 0 when none has one. There are no branches in the
+    /// loop: kernels whose verifier follows every round would follow every combination of them.
+    fn extreme(&mut self, place: Place, key: Option<&Expr>, span: Span, mask: u64) -> Value {
         let (best, any) = (self.b.variable(Type::I64), self.b.variable(Type::I64));
         let zero = self.b.constant(0);
         self.b.write(best, zero);
         self.b.write(any, zero);
         self.each_cpu(place, key, span, |body, ptr| {
-            let (value, set) = (body.b.load(8, false, ptr, 0), body.b.load(8, false, ptr, 8));
+            let (rank, set) = (body.b.load(8, false, ptr, 0), body.b.load(8, false, ptr, 8));
             let (before, had) = (body.b.read(best), body.b.read(any));
-            let is_better = match better {
-                Cond::SLt | Cond::ULt => body.less_bit(value, before, better == Cond::SLt),
-                _ => body.less_bit(before, value, better == Cond::SGt),
-            };
-            let first = body.b.binary_const(BinOp::Xor, had, 1);
-            let wanted = body.b.binary(BinOp::Or, is_better, first);
-            let wanted = body.b.binary(BinOp::And, wanted, set);
-            let mask = body.b.op(Op::Neg(wanted));
-            let change = body.b.binary(BinOp::Xor, before, value);
+            let is_better = body.less_bit(before, rank);
+            let change = body.b.binary(BinOp::Xor, before, rank);
+            let mask = body.b.op(Op::Neg(is_better));
             let change = body.b.binary(BinOp::And, change, mask);
             let after = body.b.binary(BinOp::Xor, before, change);
             body.b.write(best, after);
             let has = body.b.binary(BinOp::Or, had, set);
             body.b.write(any, has);
         });
-        self.b.read(best)
+        let (rank, any) = (self.b.read(best), self.b.read(any));
+        let value = self.b.binary_const(BinOp::Xor, rank, mask as i64);
+        let mask = self.b.op(Op::Neg(any));
+        self.b.binary(BinOp::And, value, mask)
     }
 
-    /// 1 when `a` is less than `b`, else 0: the borrow of their difference, or for signed
-    /// numbers its sign corrected by the overflow.
-    fn less_bit(&mut self, a: Value, b: Value, signed: bool) -> Value {
+    /// 1 when `a` is less than `b`, both unsigned, else 0: the borrow of their difference.
+    fn less_bit(&mut self, a: Value, b: Value) -> Value {
         let difference = self.b.binary(BinOp::Sub, a, b);
         let differ = self.b.binary(BinOp::Xor, a, b);
         let alike = self.b.op(Op::Not(differ));
         let if_alike = self.b.binary(BinOp::And, alike, difference);
-        let decides = if signed { a } else { b };
-        let if_differ = self.b.binary(BinOp::And, differ, decides);
+        let if_differ = self.b.binary(BinOp::And, differ, b);
         let sign = self.b.binary(BinOp::Or, if_alike, if_differ);
         self.b.binary_const(BinOp::LShr, sign, 63)
     }
@@ -264,12 +287,4 @@ impl Body<'_, '_> {
         self.b.start(done);
         value
     }
-}
-
-fn less(signed: bool) -> Cond {
-    if signed { Cond::SLt } else { Cond::ULt }
-}
-
-fn greater(signed: bool) -> Cond {
-    if signed { Cond::SGt } else { Cond::UGt }
 }

@@ -35,10 +35,11 @@ impl Body<'_, '_> {
     /// A quotient or remainder; 1 when the divisor is 0, which is reported.
     fn division(&mut self, remainder: bool, left: Value, right: Value, signed: bool) -> Value {
         if let Some(divisor) = self.b.as_const(right) {
-            return match divisor {
-                0 => self.b.constant(1),
-                _ => self.divide(remainder, left, right, signed),
-            };
+            if divisor == 0 {
+                self.report(FailureKind::DivisionByZero, right);
+                return self.b.constant(1);
+            }
+            return self.divide(remainder, left, right, signed);
         }
         let [failed, divide] = std::array::from_fn(|_| self.b.block());
         let (done, result) = self.b.block_with_number();

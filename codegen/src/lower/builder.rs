@@ -82,6 +82,7 @@ impl Builder {
         let function = Function {
             name,
             probe,
+            cold: false,
             params: params.clone(),
             blocks: Vec::new(),
             insts: Vec::new(),
@@ -362,6 +363,43 @@ impl Builder {
         (moved.insts, moved.terminator, moved.span) = (insts, terminator, span);
         self.start_unsealed(block);
         rest
+    }
+
+    /// Adds operations on every way out of the blocks that `head` dominates: before returns and on
+    /// jumps to other blocks. The function is complete.
+    pub fn on_leaving(&mut self, head: Block, mut act: impl FnMut(&mut Builder)) {
+        let flow = Flow::new(&self.function);
+        let inside: HashSet<Block> =
+            flow.order.iter().copied().filter(|it| flow.dominates(head, *it)).collect();
+        for &block in flow.order.iter().filter(|it| inside.contains(it)) {
+            let BlockData { mut terminator, span, .. } = self.function.block(block).clone();
+            let before = self.set_span(span);
+            let mut edges = terminator.edges_mut();
+            let n_edges = edges.len();
+            edges.retain(|it| !inside.contains(&it.block));
+            if n_edges == 2 {
+                for edge in edges {
+                    let way = self.block();
+                    let onward = std::mem::replace(edge, Edge { block: way, args: vec![] });
+                    self.start_unsealed(way);
+                    act(self);
+                    self.end(Terminator::Jump(onward));
+                }
+                self.function.blocks[block.index()].terminator = terminator;
+            } else if n_edges == 0 || !edges.is_empty() {
+                self.start_unsealed(block);
+                act(self);
+                self.end(terminator);
+            }
+            self.set_span(before);
+        }
+    }
+
+    /// Ends the block once no variable is read any more.
+    fn end(&mut self, terminator: Terminator) {
+        let block = self.current_block();
+        self.function.blocks[block.index()].terminator = terminator;
+        self.current = None;
     }
 
     /// The values that something reads so far.

@@ -6,6 +6,7 @@ use super::place::Place;
 use crate::helpers::Helper;
 use crate::ir::{BinOp, Block, Cond, CoreKind, Op, Type, Value};
 use crate::target::KernelVersion;
+use crate::visit;
 use lang::Span;
 use lang::attach;
 use lang::builtins::Builtin;
@@ -25,6 +26,9 @@ const NAME_IS_PADDED: KernelVersion = KernelVersion(5, 17);
 /// From here on `bpf_get_current_comm` writes the whole buffer; older kernels leave what stood
 /// behind the name, and equal names would be different keys.
 const COMM_IS_PADDED: KernelVersion = KernelVersion(6, 3);
+
+/// From here on `bpf_get_func_ip` answers in user probes.
+const UPROBES_KNOW_FUNCTIONS: KernelVersion = KernelVersion(6, 6);
 
 impl Body<'_, '_> {
     /// The value of a builtin that is a scalar.
@@ -98,11 +102,8 @@ impl Body<'_, '_> {
     /// takes three times as long as the one that gives the task.
     fn task_name_into(&mut self, size: u32, to: Memory) {
         if self.cx.target.kernel >= NAME_IS_PADDED
-            && let Some((path, offset)) = self.cx.task_name(size)
+            && let Some(ptr) = self.task_member("comm", size)
         {
-            let task = self.b.call(Helper::GetCurrentTaskBtf, &[]);
-            let offset = self.core(&[path], CoreKind::FieldByteOffset, offset);
-            let ptr = self.b.op(Op::PtrAdd(task, offset));
             return self.copy(to, Memory { ptr, offset: 0, align: 8 }, size);
         }
         if self.cx.target.kernel < COMM_IS_PADDED {
@@ -113,9 +114,39 @@ impl Body<'_, '_> {
         self.b.call_for_effect(Helper::GetCurrentComm, &[buffer, size]);
     }
 
+    /// The address of a member of the current task, where the kernel's types are known.
+    fn task_member(&mut self, name: &str, size: u32) -> Option<Value> {
+        let (path, offset) = self.cx.task_member(name, size)?;
+        let task = self.b.call(Helper::GetCurrentTaskBtf, &[]);
+        let offset = self.core(&[path], CoreKind::FieldByteOffset, offset);
+        Some(self.b.op(Op::PtrAdd(task, offset)))
+    }
+
+    /// An identifier of the current task by its member, where the probe asks for the task anyway:
+    /// one call less.
+    fn task_id(&mut self, member: &str) -> Option<Value> {
+        if self.cx.target.kernel < NAME_IS_PADDED || !self.uses_name() {
+            return None;
+        }
+        let ptr = self.task_member(member, 4)?;
+        Some(self.b.load(4, false, ptr, 0))
+    }
+
+    /// Whether the probe reads the task's name. Functions do not know who calls them.
+    fn uses_name(&self) -> bool {
+        let mut found = false;
+        visit::each_expr(self.probe.map_or(&[], |it| &it.body), &mut |expr| {
+            found |= matches!(expr.kind, ExprKind::Builtin(Builtin::Comm, _));
+        });
+        found
+    }
+
     fn process_id(&mut self) -> Value {
         if self.cx.target.pid_namespace.is_some() {
             return self.namespaced_id(4);
+        }
+        if let Some(id) = self.task_id("tgid") {
+            return id;
         }
         let ids = self.b.call(Helper::GetCurrentPidTgid, &[]);
         self.b.binary_const(BinOp::LShr, ids, 32)
@@ -124,6 +155,9 @@ impl Body<'_, '_> {
     fn thread_id(&mut self) -> Value {
         if self.cx.target.pid_namespace.is_some() {
             return self.namespaced_id(0);
+        }
+        if let Some(id) = self.task_id("pid") {
+            return id;
         }
         let ids = self.b.call(Helper::GetCurrentPidTgid, &[]);
         self.b.op(Op::Zext(32, ids))
@@ -166,7 +200,8 @@ impl Body<'_, '_> {
     /// elsewhere it is the probed instruction.
     fn function_address(&mut self) -> Value {
         let kind = self.kind();
-        let at_entry = self.probe.points.iter().all(|point| match &point.target {
+        let points = self.probe.map_or(&[][..], |it| &it.points);
+        let at_entry = points.iter().all(|point| match &point.target {
             attach::Target::Function { offset, .. } => *offset == 0,
             _ => false,
         });
@@ -174,15 +209,26 @@ impl Body<'_, '_> {
         let traced = kind.context() == Context::BtfArguments;
         let kernel = matches!(kind, ProbeKind::Kprobe | ProbeKind::Kretprobe);
         if traced {
-            self.require(Helper::GetFuncIp, "func", self.probe.span);
+            self.require(Helper::GetFuncIp, "func", self.b.span());
         }
         if traced || (kernel && known && at_entry) {
+            return self.b.call(Helper::GetFuncIp, &[self.ctx]);
+        }
+        if kind == ProbeKind::Uretprobe {
+            // The registers have the place that it returned to.
+            if self.cx.target.kernel < UPROBES_KNOW_FUNCTIONS {
+                let kernel = self.cx.target.kernel;
+                let message = format!(
+                    "`func` in a `uretprobe` needs Linux {UPROBES_KNOW_FUNCTIONS}, the target is Linux {kernel}"
+                );
+                self.cx.error(self.b.span(), message);
+            }
             return self.b.call(Helper::GetFuncIp, &[self.ctx]);
         }
         if kind.context() == Context::Registers {
             return self.instruction_pointer();
         }
-        self.cx.error(self.probe.span, "`func` is not available in this probe");
+        self.cx.error(self.b.span(), "`func` is not available in this probe");
         self.b.constant(0)
     }
 
@@ -201,6 +247,9 @@ impl Body<'_, '_> {
             let pid = self.process_id();
             self.b.store(8, to.ptr, to.offset, pid);
             frames = to.at(8);
+        }
+        if stack.limit == 0 {
+            return;
         }
         let buffer = self.address(frames);
         let size = self.b.constant(8 * i64::from(stack.limit));
@@ -303,7 +352,7 @@ impl Body<'_, '_> {
     fn append_string(&mut self, to: Memory, capacity: u32, at: Value, from: Place, full: Block) -> Value {
         // The verifier takes the string's start and its length for independent of one another.
         let longest = self.cx.program.config.max_strlen.min(capacity);
-        self.cx.scratch_slack = self.cx.scratch_slack.max(longest);
+        self.cx.scratch.slack = self.cx.scratch.slack.max(longest);
         let start = self.address(to);
         let (address, user) = self.foreign(from);
         let [fits, whole] = std::array::from_fn(|_| self.b.block());

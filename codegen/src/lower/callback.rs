@@ -158,19 +158,22 @@ impl<'a> Body<'a, '_> {
         let types = params.iter().copied().chain([Type::Ptr(Region::Stack)]).collect();
         let mut b = Builder::new(format!("round{}", self.cx.n_rounds), None, types, self.b.span());
         let [start, next, broken, end, stop] = std::array::from_fn(|_| b.block());
-        let ctx = captures.add(&mut b, Outer::Value(self.ctx), Type::Ptr(Region::Ctx));
+        let ctx = captures.add(&mut b, Outer::Value(self.ctx), self.b.ty(self.ctx));
         let mut inner = Body {
             cx: &mut *self.cx,
             probe: self.probe,
+            declared: self.declared,
             b,
             ctx,
             scratch: None,
             scratch_base: self.scratch_base,
+            nesting: self.nesting,
             scratch_used: self.scratch_used,
             scratch_peak: self.scratch_peak,
             locals: Vec::new(),
             loops: vec![Loop { next, done: broken }],
             packet: Packet::default(),
+            layout: self.layout.clone(),
             mentions: Rc::clone(&self.mentions),
             round: Some(Round { end, stop, results: BTreeSet::new() }),
         };
@@ -218,7 +221,7 @@ impl<'a> Body<'a, '_> {
                     Local::Variable(inner)
                 }
                 Local::Memory(memory) if own && Some(memory.ptr) != scratch => {
-                    self.local(&self.probe.locals[idx].ty)
+                    self.local(&self.declared[idx].ty, true)
                 }
                 Local::Memory(memory) => Local::Memory(self.share_memory(memory, scratch, captures)),
             };

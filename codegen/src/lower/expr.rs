@@ -1,6 +1,7 @@
 //! Scalar expressions to values, conditions to branches.
 
 use super::arith::condition;
+use super::place::Place;
 use super::{Body, Local};
 use crate::ir::{BinOp, Block, Op, Type, Value};
 use lang::hir::{BinaryOp, CompareOp, Expr, ExprKind, UnaryOp};
@@ -29,6 +30,7 @@ impl Body<'_, '_> {
             ExprKind::Const(number) => self.b.constant(*number),
             ExprKind::Local(local) => match self.locals[local.0 as usize] {
                 Local::Variable(variable) => self.b.read(variable),
+                Local::Memory(memory) if ty.is_scalar() => self.load(Place::Own(memory), ty),
                 Local::Memory(memory) => self.address(memory),
             },
             ExprKind::Map { map, key } => self.map_value(*map, key.as_deref(), ty),
@@ -65,13 +67,18 @@ impl Body<'_, '_> {
                 self.foreign(place).0
             }
             ExprKind::Builtin(builtin, args) => self.builtin(*builtin, args, expr),
+            ExprKind::Call(id, args) if ty.is_scalar() || *ty == Ty::Void => self.call(*id, args),
             ExprKind::StaticArgument(_, argument) => self.static_argument(argument, expr.span),
             ExprKind::Register(idx) => self.register(*idx, expr.span),
             ExprKind::ReturnRegister => self.return_register(),
             ExprKind::Argument(idx) => self.argument(*idx, ty),
             ExprKind::HasHeader(header) => self.has_header(*header),
             ExprKind::HeaderField(field) => self.header_value(*field),
-            ExprKind::Str(_) | ExprKind::Bytes(_) | ExprKind::Tuple(_) | ExprKind::Record => {
+            ExprKind::Str(_)
+            | ExprKind::Bytes(_)
+            | ExprKind::Tuple(_)
+            | ExprKind::Call(..)
+            | ExprKind::Record => {
                 let place = self.place(expr);
                 self.foreign(place).0
             }
@@ -217,11 +224,17 @@ impl Body<'_, '_> {
     }
 
     fn step_local(&mut self, local: u32, by: i64, prefix: bool, ty: &Ty) -> Value {
-        let Local::Variable(variable) = self.locals[local as usize] else { return self.b.constant(0) };
-        let old = self.b.read(variable);
+        let local = self.locals[local as usize];
+        let old = match local {
+            Local::Variable(variable) => self.b.read(variable),
+            Local::Memory(memory) => self.load(Place::Own(memory), ty),
+        };
         let new = self.b.binary_const(BinOp::Add, old, by);
         let new = self.extend(new, self.int_ty(ty));
-        self.b.write(variable, new);
+        match local {
+            Local::Variable(variable) => self.b.write(variable, new),
+            Local::Memory(memory) => self.b.store(self.int_ty(ty).size, memory.ptr, memory.offset, new),
+        }
         if prefix { new } else { old }
     }
 }

@@ -284,7 +284,7 @@ impl Body<'_, '_> {
     /// remove the entry, and another one may take its memory.
     fn read_entry(&mut self, var: LocalId, map: MapId, entry: Visited, span: Span) {
         let (Local::Memory(to), Ty::Tuple(types)) =
-            (self.locals[var.0 as usize], &self.probe.locals[var.0 as usize].ty)
+            (self.locals[var.0 as usize], &self.declared[var.0 as usize].ty)
         else {
             return;
         };
@@ -303,7 +303,7 @@ impl Body<'_, '_> {
             return self.copy(to.at(value_at), at(entry.value), self.cx.size_of(value_ty));
         }
         // What the kernel shows is this CPU's part of it.
-        let tuple = self.probe.locals[var.0 as usize].ty.clone();
+        let tuple = self.declared[var.0 as usize].ty.clone();
         let tuple = Expr { kind: ExprKind::Local(var), ty: tuple, span };
         let key = Expr { kind: ExprKind::TupleField(Box::new(tuple), 0), ty: key_ty.clone(), span };
         let value = self.aggregate_value(map, Some(&key), span);

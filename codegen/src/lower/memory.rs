@@ -60,7 +60,7 @@ impl Body<'_, '_> {
         self.allocate(self.cx.size_of(ty))
     }
 
-    /// Scratch memory from an offset on.
+    /// Scratch memory at an offset from where this function's begins.
     pub fn scratch(&mut self, offset: u32) -> Memory {
         let ptr = match self.scratch {
             Some(ptr) => ptr,

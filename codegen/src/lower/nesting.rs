@@ -1,6 +1,6 @@
-//! Which programs may interrupt which. A probe comes in; out goes its class: programs of one
-//! class never run nested on one CPU, so they may share scratch memory and may update per-CPU
-//! values without atomic instructions.
+//! Which programs may interrupt which. A probe comes in; out goes its class: except for the
+//! preemptible ones, programs of one class never run nested on one CPU, so they may share scratch
+//! memory and may update per-CPU values without atomic instructions.
 //!
 //! Invariant: the runtime attaches each probe type by the program type assumed here, `begin` runs
 //! before anything is attached and `end` after everything is detached.
@@ -19,12 +19,14 @@ pub enum Nesting {
     /// kprobe, tracepoint and perf event programs: the kernel runs at most one of all of them on
     /// a CPU at a time (`bpf_prog_active`).
     Exclusive,
-    /// A program of raw tracepoint or fentry kind never nests with itself, but with all others.
+    /// A program of raw tracepoint or fentry kind, or run by the tracer, never nests with itself, but
+    /// with all others.
     Itself(usize),
     /// Packet programs: run in one softirq at a time.
     Softirq,
-    /// May be interrupted by anything, another run of itself included.
-    Preemptible(usize),
+    /// May be interrupted by anything, another run of itself included, and the interrupted run may
+    /// end first.
+    Preemptible,
 }
 
 impl Nesting {
@@ -41,20 +43,25 @@ impl Nesting {
             | ProbeKind::Software
             | ProbeKind::Hardware
             | ProbeKind::Watchpoint => Nesting::Exclusive,
-            // Run by the tracer, while the others are attached.
-            ProbeKind::SelfSignal => Nesting::Preemptible(idx),
+            // Run by the tracer, one after the other, while the others are attached.
+            ProbeKind::SelfSignal => Nesting::Itself(idx),
             // Linux 6.2 made raw tracepoint programs skip nested runs.
             ProbeKind::RawTracepoint if target.kernel >= KernelVersion(6, 2) => Nesting::Itself(idx),
-            // Each target of a trampoline is a program of its own, with its own guard.
-            ProbeKind::Fentry | ProbeKind::Fexit if probe.points.len() == 1 => Nesting::Itself(idx),
-            ProbeKind::RawTracepoint | ProbeKind::Fentry | ProbeKind::Fexit => Nesting::Preemptible(idx),
-            ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt => Nesting::Preemptible(idx),
+            // Each target of a trampoline is a program of its own, since Linux 5.12 with its own guard.
+            ProbeKind::Fentry | ProbeKind::Fexit
+                if probe.points.len() == 1 && target.kernel >= KernelVersion(5, 12) =>
+            {
+                Nesting::Itself(idx)
+            }
+            ProbeKind::RawTracepoint | ProbeKind::Fentry | ProbeKind::Fexit => Nesting::Preemptible,
+            ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt => Nesting::Preemptible,
             ProbeKind::Xdp => Nesting::Softirq,
         }
     }
 
-    fn is_preemptible(self) -> bool {
-        matches!(self, Nesting::Preemptible(_))
+    /// Whether any probe of a program has this class.
+    pub fn is_among(self, program: &hir::Program, target: &Target) -> bool {
+        program.probes.iter().enumerate().any(|(idx, it)| Nesting::of(it, idx, target) == self)
     }
 }
 
@@ -67,10 +74,10 @@ pub fn needs_atomic(program: &hir::Program, target: &Target, map: MapId, place: 
     let mut seen = None;
     for (idx, probe) in program.probes.iter().enumerate() {
         let nesting = Nesting::of(probe, idx, target);
-        if nesting == Nesting::Alone || !updates(probe, map) {
+        if nesting == Nesting::Alone || !updates(program, probe, map) {
             continue;
         }
-        if nesting.is_preemptible() || seen.is_some_and(|it| it != nesting) {
+        if nesting == Nesting::Preemptible || seen.is_some_and(|it| it != nesting) {
             return true;
         }
         seen = Some(nesting);
@@ -78,13 +85,15 @@ pub fn needs_atomic(program: &hir::Program, target: &Target, map: MapId, place: 
     false
 }
 
-fn updates(probe: &Probe, map: MapId) -> bool {
+fn updates(program: &hir::Program, probe: &Probe, map: MapId) -> bool {
     let mut found = false;
-    visit::each_stmt(
-        &probe.body,
-        &mut |stmt| found |= matches!(&stmt.kind, StmtKind::Aggregate { map: it, .. } if *it == map),
-        &mut |_| {},
-    );
+    for body in visit::reached(program, &probe.body) {
+        visit::each_stmt(
+            body,
+            &mut |stmt| found |= matches!(&stmt.kind, StmtKind::Aggregate { map: it, .. } if *it == map),
+            &mut |_| {},
+        );
+    }
     found
 }
 
@@ -102,10 +111,11 @@ mod tests {
             (Tracepoint, 9, (6, 12), Nesting::Exclusive),
             (Profile, 1, (5, 10), Nesting::Exclusive),
             (RawTracepoint, 1, (6, 12), Nesting::Itself(3)),
-            (RawTracepoint, 1, (6, 1), Nesting::Preemptible(3)),
+            (RawTracepoint, 1, (6, 1), Nesting::Preemptible),
             (Fentry, 1, (5, 15), Nesting::Itself(3)),
-            (Fentry, 2, (6, 12), Nesting::Preemptible(3)),
-            (Uprobe, 1, (6, 12), Nesting::Preemptible(3)),
+            (Fentry, 2, (6, 12), Nesting::Preemptible),
+            (Uprobe, 1, (6, 12), Nesting::Preemptible),
+            (Fentry, 1, (5, 11), Nesting::Preemptible),
             (Xdp, 1, (6, 12), Nesting::Softirq),
         ] {
             let points = vec![Point { kind, target: Attach::None }; n_points];

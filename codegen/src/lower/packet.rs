@@ -72,7 +72,8 @@ impl Body<'_, '_> {
         if self.kind().context() != Context::Xdp {
             return;
         }
-        let wanted = uses::headers(Parts::body(&self.probe.body));
+        let Some(probe) = self.probe else { return };
+        let wanted = uses::headers(Parts::body(&probe.body));
         if wanted.headers.is_empty() && wanted.fields.is_empty() {
             return;
         }

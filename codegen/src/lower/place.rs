@@ -40,9 +40,10 @@ impl Body<'_, '_> {
             }
             ExprKind::Member { base, path } => self.member(base, path),
             ExprKind::Deref(pointer) => self.pointee(pointer),
-            ExprKind::Element(base, index) => self.element(base, index),
+            ExprKind::Element(base, index) => self.element(base, index, &expr.ty),
             ExprKind::TupleField(base, idx) => self.tuple_field(base, *idx),
             ExprKind::Record => Place::Own(self.context_memory()),
+            ExprKind::Call(id, args) => self.at(expr.span, |body| Place::Own(body.call_for_place(*id, args))),
             ExprKind::HeaderField(field) => self.header_place(*field),
             ExprKind::Block(body, value) => {
                 self.stmts(body);
@@ -302,23 +303,48 @@ impl Body<'_, '_> {
         self.offset_place(base, offsets.get(idx as usize).copied().unwrap_or(0))
     }
 
-    /// An element; a variable index out of range counts as 0 and is reported.
-    fn element(&mut self, base: &Expr, index: &Expr) -> Place {
+    /// An element that is not a scalar; all zero for a variable index out of range, which is
+    /// reported.
+    fn element(&mut self, base: &Expr, index: &Expr, ty: &Ty) -> Place {
         let (size, count) = self.elements(&base.ty);
         let place = self.place(base);
         let index = self.number(index);
         if let Some(index) = self.b.as_const(index) {
             return self.offset_place(place, (index as u32).wrapping_mul(size));
         }
-        let outside = self.b.block();
-        let (inside, bounded) = self.b.block_with_number();
+        let copy = match &place {
+            Place::Own(memory) if self.b.ty(memory.ptr) != Type::Ptr(Region::Ctx) => {
+                Some(self.allocate_for(ty))
+            }
+            _ => None,
+        };
+        let [inside, outside] = std::array::from_fn(|_| self.b.block());
+        let (done, address) = self.b.block_with_number();
         let limit = self.b.constant(count.into());
-        self.b.branch_with(Cond::ULt, index, limit, (inside, &[index]), (outside, &[]));
+        self.b.branch(Cond::ULt, index, limit, inside, outside);
         self.b.start(outside);
-        let zero = self.report_out_of_bounds();
-        self.b.jump(inside, &[zero]);
+        // Nothing can be read at address 0, and what cannot be read is zero.
+        let nowhere = self.report_out_of_bounds();
+        if let Some(copy) = copy {
+            self.zero(copy, size);
+        }
+        self.b.jump(done, &[nowhere]);
         self.b.start(inside);
-        self.element_at(place, bounded, size)
+        let element = self.element_at(place, index, size);
+        let (found, user) = match copy {
+            Some(copy) => {
+                self.copy_place(copy, element, ty);
+                (self.b.constant(0), false)
+            }
+            None => self.foreign(element),
+        };
+        let found = match self.b.ty(found) {
+            Type::I64 => found,
+            Type::Ptr(_) => self.launder(found),
+        };
+        self.b.jump(done, &[found]);
+        self.b.start(done);
+        copy.map_or(Place::Foreign { address, user }, Place::Own)
     }
 
     /// The value of a scalar element; 0 for a variable index out of range, which is reported.

@@ -36,7 +36,7 @@ impl Body<'_, '_> {
         let length = length.unwrap_or_else(|| self.b.constant((HEADER + size).into()));
         self.send(record, length);
         if self.cx.program.actions[action.0 as usize].kind == ActionKind::Exit {
-            self.return_default();
+            self.end_program();
         }
     }
 

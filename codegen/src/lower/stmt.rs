@@ -5,6 +5,7 @@ use super::{Body, Local};
 use crate::ir::Block;
 use crate::visit;
 use lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind, Verdict};
+use std::collections::BTreeSet;
 
 /// Where `continue` and `break` of the innermost loop go.
 #[derive(Clone, Copy)]
@@ -60,6 +61,8 @@ impl Body<'_, '_> {
                 }
             }
             StmtKind::Return => self.return_default(),
+            StmtKind::ReturnValue(value) => self.return_value(value),
+            StmtKind::End => self.end_program(),
         }
     }
 
@@ -69,6 +72,11 @@ impl Body<'_, '_> {
                 let value = self.number(value);
                 self.b.write(variable, value);
             }
+            Local::Memory(memory)
+                if value.ty.is_scalar() && self.declared[local.0 as usize].ty.is_scalar() =>
+            {
+                self.lower_into(value, memory);
+            }
             Local::Memory(memory) if mentions(value, local) => {
                 let temporary = self.allocate_for(&value.ty);
                 self.lower_into(value, temporary);
@@ -77,7 +85,7 @@ impl Body<'_, '_> {
             Local::Memory(memory) => match &value.kind {
                 // A bare `let` assigns zero whatever the type.
                 ExprKind::Const(_) => {
-                    let size = self.cx.size_of(&self.probe.locals[local.0 as usize].ty);
+                    let size = self.cx.size_of(&self.declared[local.0 as usize].ty);
                     self.zero(memory, size);
                 }
                 _ => self.lower_into(value, memory),
@@ -121,6 +129,26 @@ impl Body<'_, '_> {
         self.stmts(body);
         self.loops.pop();
     }
+}
+
+/// Variables that `&` is applied to: they have a place in memory. The counter of a range does not;
+/// its address is that of a copy.
+pub fn addressed(body: &[Stmt]) -> BTreeSet<LocalId> {
+    let (mut addressed, mut counters) = (BTreeSet::new(), BTreeSet::new());
+    let mut on_stmt = |stmt: &Stmt| {
+        if let StmtKind::ForRange { var, .. } = stmt.kind {
+            counters.insert(var);
+        }
+    };
+    let mut on_expr = |expr: &Expr| {
+        if let ExprKind::AddressOf(place) = &expr.kind
+            && let ExprKind::Local(local) = place.kind
+        {
+            addressed.insert(local);
+        }
+    };
+    visit::each_stmt(body, &mut on_stmt, &mut on_expr);
+    addressed.difference(&counters).copied().collect()
 }
 
 /// Whether evaluating an expression reads a variable.

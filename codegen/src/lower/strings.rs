@@ -42,7 +42,7 @@ impl Body<'_, '_> {
     /// length for independent, so it believes that up to `capacity` bytes behind the string are
     /// written too: scratch memory has them at its end.
     fn zero_tail(&mut self, to: Memory, capacity: u32, used: Value) {
-        self.cx.scratch_slack = self.cx.scratch_slack.max(capacity);
+        self.cx.scratch.slack = self.cx.scratch.slack.max(capacity);
         let (short, done) = (self.b.block(), self.b.block());
         let limit = self.b.constant(capacity.into());
         // A negative result, after which the kernel has zeroed all, is a large number here.

@@ -97,6 +97,7 @@ impl Script {
                 locals: locals.map(|(idx, ty)| Local { name: format!("$v{idx}"), ty }).collect(),
                 body,
             }],
+            functions: vec![],
             config: Config::default(),
             parameters: Vec::new(),
         }
@@ -479,7 +480,7 @@ fn what_kernels_refuse_is_refused_early() {
         (
             1,
             vec![unrolled(2, fill(0)), fill(0)],
-            "the probe takes 10001 decisions in a row, the kernel follows 8192",
+            "the probe takes 20002 decisions in a row, the kernel follows 8192",
         ),
         (
             0,

@@ -99,6 +99,8 @@ fn assigned_by(stmt: &Stmt) -> Option<LocalId> {
         | StmtKind::Unroll { .. }
         | StmtKind::Break
         | StmtKind::Continue
-        | StmtKind::Return => None,
+        | StmtKind::Return
+        | StmtKind::ReturnValue(_)
+        | StmtKind::End => None,
     }
 }

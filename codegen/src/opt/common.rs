@@ -82,6 +82,7 @@ fn key(op: &Op) -> Option<Op> {
         | Op::Load { .. }
         | Op::Store { .. }
         | Op::AtomicAdd { .. }
+        | Op::AtomicSwap { .. }
         | Op::Call(..)
         | Op::CallFunc(..) => None,
     }

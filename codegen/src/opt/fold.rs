@@ -251,7 +251,8 @@ impl<'a> Folder<'a> {
         let mut op = op.clone();
         let (Op::Load { ptr, offset, .. }
         | Op::Store { ptr, offset, .. }
-        | Op::AtomicAdd { ptr, offset, .. }) = &mut op
+        | Op::AtomicAdd { ptr, offset, .. }
+        | Op::AtomicSwap { ptr, offset, .. }) = &mut op
         else {
             return None;
         };

@@ -95,7 +95,7 @@ fn head(stmt: &Stmt) -> String {
         StmtKind::Expr(value) => expr(value),
         StmtKind::Value(value) => format!("value {}", expr(value)),
         StmtKind::Assign { target, op, value } => {
-            let op = op.map_or("", binary_op);
+            let op = op.map_or("", BinaryOp::symbol);
             format!("{op}= {} {}", expr(target), expr(value))
         }
         StmtKind::Discard(value) => format!("discard {}", expr(value)),
@@ -146,7 +146,7 @@ fn expr(it: &Expr) -> String {
             let op = if *increment { "++" } else { "--" };
             if *prefix { format!("({op} {})", expr(target)) } else { format!("({} {op})", expr(target)) }
         }
-        ExprKind::Binary(op, left, right) => format!("({} {} {})", binary_op(*op), expr(left), expr(right)),
+        ExprKind::Binary(op, left, right) => format!("({} {} {})", op.symbol(), expr(left), expr(right)),
         ExprKind::In(left, right) => format!("(in {} {})", expr(left), expr(right)),
         ExprKind::Ternary(condition, then, otherwise) => {
             let then = then.as_ref().map_or(String::new(), |it| format!(" {}", expr(it)));
@@ -275,28 +275,5 @@ fn unary_op(op: UnaryOp) -> &'static str {
         UnaryOp::BitNot => "~",
         UnaryOp::Deref => "*",
         UnaryOp::AddressOf => "&",
-    }
-}
-
-fn binary_op(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Mod => "%",
-        BinaryOp::Shl => "<<",
-        BinaryOp::Shr => ">>",
-        BinaryOp::And => "&",
-        BinaryOp::Or => "|",
-        BinaryOp::Xor => "^",
-        BinaryOp::LogAnd => "&&",
-        BinaryOp::LogOr => "||",
-        BinaryOp::Eq => "==",
-        BinaryOp::Ne => "!=",
-        BinaryOp::Lt => "<",
-        BinaryOp::Le => "<=",
-        BinaryOp::Gt => ">",
-        BinaryOp::Ge => ">=",
     }
 }

@@ -6,6 +6,7 @@
 
 use super::token::{Kind, Token};
 use super::{Faulty, fault};
+use crate::diagnostic::counted;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -173,11 +174,9 @@ fn arguments(tokens: &[Token], params: &[Rc<str>], used: &Token) -> Faulty<Optio
                 args.push(Vec::new());
             }
             if args.len() != params.len() {
-                let (takes, given) = (params.len(), args.len());
-                return Err(fault(
-                    used,
-                    format!("`{}` takes {takes} arguments, {given} are given", used.text),
-                ));
+                let (takes, given) = (counted(params.len() as u64, "argument"), args.len());
+                let given = if given == 1 { "1 is given".to_owned() } else { format!("{given} are given") };
+                return Err(fault(used, format!("`{}` takes {takes}, {given}", used.text)));
             }
             return Ok(Some((args, at + 1)));
         }

@@ -331,7 +331,7 @@ fn mistakes_are_told_at_their_place() {
         ("#endif", "c.bt:1:2-7: ERROR: `#endif` without `#if`"),
         ("#if (1\n#endif", "c.bt:1:2-4: ERROR: expected `)`, the definition ends"),
         ("#frob", "c.bt:1:2-6: ERROR: unknown directive `#frob`"),
-        ("#define F(a) a\n#if F(1, 2)\n#endif", "c.bt:2:5-6: ERROR: `F` takes 1 arguments, 2 are given"),
+        ("#define F(a) a\n#if F(1, 2)\n#endif", "c.bt:2:5-6: ERROR: `F` takes 1 argument, 2 are given"),
         ("#include \"nope.h\"", "c.bt:1:1-2: ERROR: there is no header `nope.h`"),
         (
             "#include \"loop.h\"",

@@ -1,4 +1,5 @@
-//! The text form of diagnostics: place and message, the source line, an underline.
+//! The text form of diagnostics: place and message, the source line, an underline; the same for
+//! every place that it was expanded from.
 //!
 //! Text of the script is shown with its control characters escaped, so that no script can move
 //! the cursor of the terminal it is shown on. Long lines are cut around the underlined part.
@@ -10,6 +11,9 @@ use std::fmt::Write;
 /// The most characters of a line that are shown.
 const LINE_LIMIT: usize = 200;
 
+/// The most places that are shown of where something was expanded from.
+const TRAIL_LIMIT: usize = 8;
+
 /// Characters shown before the underlined part of a line that is cut.
 const CONTEXT: usize = 60;
 
@@ -20,6 +24,7 @@ pub(super) fn render(diagnostic: &Diagnostic, sources: &Sources) -> String {
     };
     let mut out = String::new();
     excerpt(&mut out, sources, diagnostic.span, &format!("{severity}: {}", diagnostic.message));
+    trail(&mut out, sources, diagnostic.span);
     for (span, text) in &diagnostic.labels {
         excerpt(&mut out, sources, *span, text);
     }
@@ -27,6 +32,19 @@ pub(super) fn render(diagnostic: &Diagnostic, sources: &Sources) -> String {
         let _ = writeln!(out, "HINT: {}", printable(hint));
     }
     out
+}
+
+/// The places that `span` was expanded from; of many the first, and the last, which is the script's.
+fn trail(out: &mut String, sources: &Sources, span: Span) {
+    let n_places = sources.trail(span).count();
+    let n_left_out = n_places.saturating_sub(TRAIL_LIMIT);
+    for (idx, from) in sources.trail(span).enumerate() {
+        if n_left_out == 0 || idx < TRAIL_LIMIT - 1 || idx == n_places - 1 {
+            excerpt(out, sources, from, "expanded from");
+        } else if idx == n_places - 2 {
+            let _ = writeln!(out, "… and from {n_left_out} more");
+        }
+    }
 }
 
 /// `FILE:LINE:COL-COL: text`, the line, the underline.

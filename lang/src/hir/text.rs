@@ -12,8 +12,9 @@ use std::fmt::Write;
 
 /// The text of a program.
 pub fn print(program: &Program) -> String {
-    let mut printer = Printer { program, probe: None, out: String::new(), depth: 0 };
+    let mut printer = Printer { program, locals: &[], out: String::new(), depth: 0 };
     program.maps.iter().for_each(|it| printer.map(it));
+    program.functions.iter().for_each(|it| printer.function(it));
     program.probes.iter().for_each(|it| printer.probe(it));
     printer.out
 }
@@ -93,8 +94,8 @@ fn agg_name(agg: &Agg) -> String {
 
 struct Printer<'a> {
     program: &'a Program,
-    /// The probe whose body is printed.
-    probe: Option<&'a Probe>,
+    /// The variables of the body that is printed.
+    locals: &'a [Local],
     out: String,
     depth: usize,
 }
@@ -123,27 +124,38 @@ impl<'a> Printer<'a> {
     fn probe(&mut self, probe: &'a Probe) {
         /// Wildcards may mean thousands.
         const SHOWN: usize = 4;
-        self.probe = Some(probe);
         let mut names: Vec<_> = probe.points.iter().take(SHOWN).map(crate::attach::Point::name).collect();
         if probe.points.len() > SHOWN {
             names.push(format!("… {} in all", probe.points.len()));
         }
-        self.line(format!("{} {{", names.join(", ")));
+        self.body(&names.join(", "), &probe.locals, 0, &probe.body);
+    }
+
+    fn function(&mut self, function: &'a super::Function) {
+        let params = function.params().iter().map(|it| format!("{}: {}", it.name, self.ty(&it.ty)));
+        let params = params.collect::<Vec<_>>().join(", ");
+        let head = format!("fn {}({params}): {}", function.name, self.ty(&function.result));
+        self.body(&head, &function.locals, function.n_params, &function.body);
+    }
+
+    /// What a probe or a function does; the first variables were told before.
+    fn body(&mut self, head: &str, locals: &'a [Local], n_told: usize, body: &[Stmt]) {
+        self.locals = locals;
+        self.line(format!("{head} {{"));
         self.depth += 1;
-        for (idx, local) in probe.locals.iter().enumerate() {
+        for (idx, local) in locals.iter().enumerate().skip(n_told) {
             let line = format!("let {}: {}", self.local(LocalId(idx as u32)), self.ty(&local.ty));
             self.line(line);
         }
-        probe.body.iter().for_each(|it| self.stmt(it));
+        body.iter().for_each(|it| self.stmt(it));
         self.depth -= 1;
         self.line("}");
     }
 
     /// The variable's name, with its number when another one has the same name.
     fn local(&self, id: LocalId) -> String {
-        let locals = self.probe.map_or(&[][..], |it| &it.locals);
-        let Some(local) = locals.get(id.0 as usize) else { return id.to_string() };
-        let shared = locals.iter().filter(|it| it.name == local.name).count() > 1;
+        let Some(local) = self.locals.get(id.0 as usize) else { return id.to_string() };
+        let shared = self.locals.iter().filter(|it| it.name == local.name).count() > 1;
         if shared { format!("{}#{}", local.name, id.0) } else { local.name.clone() }
     }
 
@@ -203,6 +215,8 @@ impl<'a> Printer<'a> {
             StmtKind::Break => "break".to_owned(),
             StmtKind::Continue => "continue".to_owned(),
             StmtKind::Return => "return".to_owned(),
+            StmtKind::ReturnValue(value) => format!("return {}", self.expr(value)),
+            StmtKind::End => "end".to_owned(),
         };
         self.line(line);
     }
@@ -290,6 +304,9 @@ impl<'a> Printer<'a> {
                 step(&self.element(*map, key.as_deref()), *by, *prefix)
             }
             ExprKind::Builtin(builtin, args) => self.builtin(*builtin, args, &expr.ty),
+            ExprKind::Call(id, args) => {
+                format!("{}({})", self.program.functions[id.0 as usize].name, self.list(args))
+            }
             ExprKind::Register(n) | ExprKind::StaticArgument(n, _) => format!("arg{n}"),
             ExprKind::ReturnRegister => "retval".to_owned(),
             ExprKind::Argument(n) => format!("argument({n})"),
@@ -317,6 +334,7 @@ impl<'a> Printer<'a> {
                 | ExprKind::Tuple(_)
                 | ExprKind::TupleField(..)
                 | ExprKind::Builtin(..)
+                | ExprKind::Call(..)
                 | ExprKind::Register(_)
                 | ExprKind::StaticArgument(..)
                 | ExprKind::ReturnRegister
@@ -369,7 +387,7 @@ impl<'a> Printer<'a> {
     }
 
     fn block_text(&self, stmts: &[Stmt], value: &Expr) -> String {
-        let mut inner = Printer { program: self.program, probe: self.probe, out: String::new(), depth: 0 };
+        let mut inner = Printer { program: self.program, locals: self.locals, out: String::new(), depth: 0 };
         stmts.iter().for_each(|it| inner.stmt(it));
         let stmts = inner.out.trim_end().replace('\n', "; ");
         format!("{{ {stmts}; {} }}", self.expr(value))

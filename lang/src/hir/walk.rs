@@ -44,7 +44,9 @@ impl Expr {
                 see(b);
                 see(c);
             }
-            ExprKind::Tuple(items) | ExprKind::Builtin(_, items) => items.iter().for_each(see),
+            ExprKind::Tuple(items) | ExprKind::Builtin(_, items) | ExprKind::Call(_, items) => {
+                items.iter().for_each(see)
+            }
         }
     }
 }

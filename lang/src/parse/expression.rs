@@ -115,27 +115,7 @@ impl Parser<'_> {
         if self.kind() != TokenKind::Punct || self.is_stuck() {
             return None;
         }
-        let (op, precedence) = match self.current() {
-            "||" => (BinaryOp::LogOr, 1),
-            "&&" => (BinaryOp::LogAnd, 2),
-            "|" => (BinaryOp::Or, 3),
-            "^" => (BinaryOp::Xor, 4),
-            "&" => (BinaryOp::And, 5),
-            "==" => (BinaryOp::Eq, 6),
-            "!=" => (BinaryOp::Ne, 6),
-            "<" => (BinaryOp::Lt, 7),
-            "<=" => (BinaryOp::Le, 7),
-            ">" => (BinaryOp::Gt, 7),
-            ">=" => (BinaryOp::Ge, 7),
-            "<<" => (BinaryOp::Shl, 8),
-            ">>" => (BinaryOp::Shr, 8),
-            "+" => (BinaryOp::Add, 9),
-            "-" => (BinaryOp::Sub, 9),
-            "*" => (BinaryOp::Mul, 10),
-            "/" => (BinaryOp::Div, 10),
-            "%" => (BinaryOp::Mod, 10),
-            _ => return None,
-        };
+        let (op, precedence) = BinaryOp::find(self.current())?;
         Some((Infix::Binary(op), precedence))
     }
 

@@ -246,20 +246,12 @@ impl Parser<'_> {
         if self.kind() != TokenKind::Punct {
             return None;
         }
-        Some(match self.current() {
-            "=" => None,
-            "+=" => Some(BinaryOp::Add),
-            "-=" => Some(BinaryOp::Sub),
-            "*=" => Some(BinaryOp::Mul),
-            "/=" => Some(BinaryOp::Div),
-            "%=" => Some(BinaryOp::Mod),
-            "&=" => Some(BinaryOp::And),
-            "|=" => Some(BinaryOp::Or),
-            "^=" => Some(BinaryOp::Xor),
-            "<<=" => Some(BinaryOp::Shl),
-            ">>=" => Some(BinaryOp::Shr),
-            _ => return None,
-        })
+        let operator = self.current().strip_suffix('=')?;
+        if operator.is_empty() {
+            return Some(None);
+        }
+        let (op, _) = BinaryOp::find(operator)?;
+        op.is_arithmetic().then_some(Some(op))
     }
 }
 

@@ -97,7 +97,7 @@ impl<'a> Body<'_, 'a> {
         let integer = matches!(value.ty, Ty::Int(_) | Ty::Bool | Ty::Enum(_) | Ty::Ptr(..) | Ty::Ksym);
         let fits = match conversion.letter.as_str() {
             "s" => self.cx.is_printable(&value.ty),
-            "r" | "rx" | "rh" => matches!(&value.ty, Ty::Buf(_) | Ty::Mac | Ty::Ipv6) || is_bytes(&value.ty),
+            "r" | "rx" | "rh" => is_bytes(&value.ty),
             _ => integer,
         };
         if !fits {
@@ -209,7 +209,7 @@ impl<'a> Body<'_, 'a> {
             return self.unknown(span);
         }
         let send = self.send(ActionKind::Exit, vec![code], span);
-        effect_expr(vec![send, hir::Stmt { kind: StmtKind::Return, span }], span)
+        effect_expr(vec![send, self.end(span)], span)
     }
 
     fn time(&mut self, args: &[&'a ast::Expr]) -> Option<(ActionKind, Vec<hir::Expr>)> {
@@ -248,6 +248,11 @@ fn arguments(conversion: &Conversion) -> usize {
     1 + from_arguments(conversion.width) + conversion.precision.map_or(0, from_arguments)
 }
 
+/// Buffers, addresses, arrays of bytes.
 fn is_bytes(ty: &Ty) -> bool {
-    matches!(ty, Ty::Array(of, _) if matches!(**of, Ty::I8 | Ty::U8))
+    match ty {
+        Ty::Buf(_) | Ty::Mac | Ty::Ipv4 | Ty::Ipv6 | Ty::Inet => true,
+        Ty::Array(of, _) => matches!(**of, Ty::I8 | Ty::U8),
+        _ => false,
+    }
 }

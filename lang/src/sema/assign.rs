@@ -58,7 +58,7 @@ impl<'a> Body<'_, 'a> {
     ) {
         // The value comes first: `$x = $x` does not see a `$x` that it declares itself.
         let value = self.value(value);
-        match (self.local(name), op) {
+        match (self.local(name, name_span), op) {
             (Some(id), None) => self.store_local(id, value, span, out),
             (Some(id), Some(op)) => self.change_local(id, op, value, name_span, span, out),
             (None, None) => {
@@ -84,7 +84,7 @@ impl<'a> Body<'_, 'a> {
         }
     }
 
-    /// `$x op= value`: an integer variable keeps its sign.
+    /// `$x op= value`: an integer variable gets the sign of the result, but never loses its own.
     fn change_local(
         &mut self,
         id: LocalId,
@@ -96,7 +96,11 @@ impl<'a> Body<'_, 'a> {
     ) {
         let old = hir::Expr { kind: hir::ExprKind::Local(id), ty: self.local_type(id), span: name_span };
         if matches!(old.ty, Ty::Int(_)) {
-            let sign = hir::Expr { kind: hir::ExprKind::Local(id), ..old.clone() };
+            // A difference has a sign, whatever it is of.
+            let sign = match op {
+                ast::BinaryOp::Sub => hir::Expr { kind: hir::ExprKind::Const(-1), ty: Ty::I64, span },
+                _ => old.clone(),
+            };
             if self.admit_local(id, sign, true).is_none() {
                 return;
             }
@@ -105,7 +109,9 @@ impl<'a> Body<'_, 'a> {
         let ty = old.ty.clone();
         let result = self.binary(op, old, value, span);
         let result = match (&ty, &result.ty) {
-            (Ty::Int(_), Ty::Int(_)) => super::infer::coerce(result, &ty),
+            (Ty::Int(held), Ty::Int(made)) if held.signed || !made.signed => {
+                super::infer::coerce(result, &ty)
+            }
             _ => result,
         };
         self.store_local(id, result, span, out);
@@ -134,6 +140,10 @@ impl<'a> Body<'_, 'a> {
                     return None;
                 }
             };
+            if op == ast::BinaryOp::Sub {
+                // A difference has a sign, whatever it is of.
+                self.admit_value_type(&element, Known::ty(Ty::I64), span, true)?;
+            }
             let value = self.admit_value(&element, value, true)?;
             let ty = wide(&value.ty);
             let value = super::infer::coerce(value, &ty);
@@ -145,8 +155,7 @@ impl<'a> Body<'_, 'a> {
             self.admit_value_type(&element, Known::of(&value), value.span, true)?;
         }
         let old = Element { key: element.key.clone(), ..element };
-        let read =
-            self.read_element(Element { name: old.name, id: old.id, key: old.key.clone(), span: old.span });
+        let read = self.read_element(Element { key: old.key.clone(), ..old });
         let result = self.binary(op, read, value, span);
         self.set_map(old, result)
     }

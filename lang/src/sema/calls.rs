@@ -5,7 +5,7 @@ use super::stmts::Body;
 use super::{comptime, infer, operators, places};
 use crate::ast;
 use crate::builtins::{Builtin, Kind};
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Diagnostic, counted, nearest};
 use crate::hir::{self, Clock, ExprKind, MapKind, MapOp};
 use crate::source::Span;
 use crate::ty::{Space, TimestampTy, Ty};
@@ -36,6 +36,9 @@ fn arity(builtin: Builtin) -> (usize, usize) {
 impl<'a> Body<'_, 'a> {
     /// `name(args)`
     pub(super) fn call(&mut self, name: &'a ast::Ident, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if let Some(value) = self.call_function(name, args, span) {
+            return value;
+        }
         if let Some(value) = self.macro_call(name, args, span) {
             return value;
         }
@@ -54,6 +57,9 @@ impl<'a> Body<'_, 'a> {
 
     /// A builtin with the arguments it was given.
     pub(super) fn builtin(&mut self, builtin: Builtin, args: &'a [ast::Arg], span: Span) -> hir::Expr {
+        if let Some(diagnostic) = self.read_in_function(builtin, span) {
+            return self.fail(diagnostic);
+        }
         if comptime::takes_types(builtin) {
             return match self.is_right_count(builtin, args, span) {
                 true => self.of_type(builtin, args, span),
@@ -97,7 +103,7 @@ impl<'a> Body<'_, 'a> {
         if (least..=most).contains(&args.len()) {
             return true;
         }
-        let plural = |n: usize| if n == 1 { "1 argument".to_owned() } else { format!("{n} arguments") };
+        let plural = |n: usize| counted(n as u64, "argument");
         let takes = match (least, most) {
             (least, most) if least == most => plural(least),
             (least, usize::MAX) => format!("at least {}", plural(least)),

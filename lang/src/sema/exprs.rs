@@ -55,15 +55,16 @@ impl<'a> Body<'_, 'a> {
                 let condition = self.condition(condition);
                 if comptime {
                     return match self.decided(condition) {
-                        Some(true) => self.value_block(then),
-                        Some(false) => self.value_block(otherwise),
+                        Some(true) => self.value_block(then, then.span),
+                        Some(false) => self.value_block(otherwise, otherwise.span),
                         None => self.unknown(span),
                     };
                 }
-                let (then, otherwise) = (self.value_block(then), self.value_block(otherwise));
+                let (then, otherwise) =
+                    (self.value_block(then, then.span), self.value_block(otherwise, otherwise.span));
                 self.choose(condition, then, otherwise, span)
             }
-            ExprKind::Block(block) => self.value_block(block),
+            ExprKind::Block(block) => self.value_block(block, span),
             ExprKind::Cast(ty, operand) => self.cast(ty, operand, span),
             ExprKind::Field { base, name, .. } => self.field(base, name, span),
             ExprKind::TupleIndex(base, idx) => self.tuple_index(base, *idx, span),
@@ -177,7 +178,7 @@ impl<'a> Body<'_, 'a> {
         self.choose(condition, then, otherwise, span)
     }
 
-    fn choose(
+    pub(super) fn choose(
         &mut self,
         condition: hir::Expr,
         then: hir::Expr,

@@ -86,6 +86,14 @@ impl Slot {
             return Admitted::Widened;
         }
         let Some(joined) = join(&self.known, &new, types) else {
+            // The same use in a later round: what it points to has become wider.
+            if !self.declared
+                && span == self.span
+                && matches!((self.ty(), &new.ty), (Ty::Ptr(..), Ty::Ptr(..)))
+            {
+                self.known = new;
+                return Admitted::Widened;
+            }
             return if self.declared && converts(&new.ty, self.ty()) {
                 Admitted::Fits
             } else {

@@ -88,8 +88,12 @@ impl Body<'_, '_> {
     }
 
     fn warn_missing_param(&mut self, n: u32, span: Span) {
-        let given = self.cx.options.params.len();
-        let message = format!("`${n}` is not given ({given} parameters are), so it is 0 or an empty string");
+        let given = match self.cx.options.params.len() {
+            0 => "none is".to_owned(),
+            1 => "1 parameter is".to_owned(),
+            given => format!("{given} parameters are"),
+        };
+        let message = format!("`${n}` is not given ({given}), so it is 0 or an empty string");
         self.cx.report(Diagnostic::warning(span, message));
     }
 

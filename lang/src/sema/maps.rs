@@ -231,6 +231,8 @@ pub(super) struct Element<'a> {
     pub key: Option<hir::Expr>,
     /// Of the map with its key.
     pub span: Span,
+    /// Reported as used the wrong way: what it holds is of no interest any more.
+    pub wrong: bool,
 }
 
 impl<'a> Body<'_, 'a> {
@@ -265,11 +267,11 @@ impl<'a> Body<'_, 'a> {
                     .hint("a map has a key in all of its uses or in none; use two maps"),
             };
             self.cx.report(wrong);
-            return Element { name, id: self.cx.maps.id(name), key: None, span };
+            return Element { name, id: self.cx.maps.id(name), key: None, span, wrong: true };
         }
         self.check_kind(name, key.is_some(), &Known::NOTHING, span);
         let key = key.map(|key| self.storable(name, key)).map(|key| self.admit_key(name, key));
-        Element { name, id: self.cx.maps.id(name), key, span }
+        Element { name, id: self.cx.maps.id(name), key, span, wrong: false }
     }
 
     /// The key between brackets: one value, or a tuple of several.
@@ -339,6 +341,9 @@ impl<'a> Body<'_, 'a> {
         span: Span,
         sum: bool,
     ) -> Option<Ty> {
+        if element.wrong {
+            return None;
+        }
         self.check_kind(element.name, true, &new, span);
         let (map, _) = self.cx.maps.touch(element.name, element.span);
         map.assigned = true;
@@ -425,6 +430,9 @@ impl<'a> Body<'_, 'a> {
     /// The element as a value.
     pub(super) fn read_element(&mut self, element: Element) -> hir::Expr {
         let span = element.span;
+        if element.wrong {
+            return self.unknown(span);
+        }
         let ty = self.value_type(&element);
         let (map, key) = (element.id, element.key.map(Box::new));
         match &ty {

@@ -112,8 +112,15 @@ impl<'a> Body<'_, 'a> {
                 Err(wrong) => self.fail(Diagnostic::error(span, wrong)),
             };
         }
-        if let Some(wrong) = wrong_right_side(op, &right) {
-            return self.fail(Diagnostic::error(right.span, wrong));
+        match (op, int_value(&right)) {
+            (BinaryOp::Div | BinaryOp::Mod, Some(0)) => {
+                let message = "division by zero: the result is 1";
+                self.cx.report(Diagnostic::warning(right.span, message));
+            }
+            (BinaryOp::Shl | BinaryOp::Shr, Some(n)) if !(0..64).contains(&n) => {
+                return self.fail(Diagnostic::error(right.span, "the shift is not in 0 to 63"));
+            }
+            _ => {}
         }
         let ty = arithmetic_type(op, &left, &right);
         // A shift's distance is a plain number.
@@ -268,12 +275,12 @@ impl<'a> Body<'_, 'a> {
         Some((infer::coerce(left, &ty), infer::coerce(right, &ty)))
     }
 
-    /// Two strings, tuples or addresses in one type.
+    /// Two strings, tuples, addresses or stacks in one type.
     fn one_memory_type(&mut self, left: hir::Expr, right: hir::Expr) -> Pair {
-        use Ty::{Array, Bool, Inet, Int, Ipv6, Mac, Network, Record, Str, Tuple, Usym};
+        use Ty::{Array, Bool, Inet, Int, Ipv6, Mac, Network, Record, Stack, Str, Tuple, Usym};
         let comparable = |ty: &Ty| match ty {
             Array(of, _) => matches!(**of, Int(_) | Bool),
-            ty => matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Network | Usym),
+            ty => matches!(ty, Str(_) | Tuple(_) | Record(_) | Ipv6 | Mac | Inet | Network | Usym | Stack(_)),
         };
         let joined = infer::join(&Known::of(&left), &Known::of(&right), &self.cx.types);
         let ty = joined.map(|it| it.ty).filter(comparable)?;
@@ -302,17 +309,19 @@ impl<'a> Body<'_, 'a> {
         span: Span,
     ) -> hir::Expr {
         let by = if increment { 1 } else { -1 };
-        // What is added is known to be 64 bits wide, its sign is not known.
-        let one = Known { ty: Ty::I64, literal: true };
+        // What is added is known to be 64 bits wide, its sign is not known; a difference has a sign.
+        let one = Known { ty: Ty::I64, literal: increment };
         match &target.kind {
             ast::ExprKind::Var(name) => {
-                let Some(local) = self.local(name) else { return self.undefined_local(name, target.span) };
+                let Some(local) = self.local(name, target.span) else {
+                    return self.undefined_local(name, target.span);
+                };
                 if let Ty::Ptr(to, _) = self.local_type(local) {
                     let by = by * i64::from(self.pointee_size(&to, target.span));
                     let ty = self.local_type(local);
                     return hir::Expr { kind: ExprKind::StepLocal { local, by, prefix }, ty, span };
                 }
-                let one = hir::Expr { kind: ExprKind::Const(1), ty: one.ty, span };
+                let one = hir::Expr { kind: ExprKind::Const(by), ty: one.ty, span };
                 if self.admit_local(local, one, true).is_none() {
                     return self.unknown(span);
                 }
@@ -363,16 +372,6 @@ fn literal_type(literal: &hir::Expr, other: &hir::Expr) -> Option<Ty> {
     let value = int_value(literal)?;
     let Ty::Int(int) = other.ty else { return None };
     infer::int_range(int).contains(&value).then_some(Ty::Int(int))
-}
-
-/// What is wrong with a literal on the right.
-fn wrong_right_side(op: BinaryOp, right: &hir::Expr) -> Option<&'static str> {
-    let value = int_value(right)?;
-    match op {
-        BinaryOp::Div | BinaryOp::Mod if value == 0 => Some("division by zero"),
-        BinaryOp::Shl | BinaryOp::Shr if !(0..64).contains(&value) => Some("the shift is not in 0 to 63"),
-        _ => None,
-    }
 }
 
 fn fold_comparison(op: CompareOp, left: &hir::Expr, right: &hir::Expr, span: Span) -> Option<hir::Expr> {

@@ -74,6 +74,9 @@ impl<'a> Body<'_, 'a> {
     }
 
     fn no_packet(&mut self, word: &str, span: Span) -> hir::Expr {
+        if let Some(diagnostic) = self.only_in_probes(word, span) {
+            return self.fail(diagnostic);
+        }
         let message = format!("`{word}` is part of a packet, a `{}` probe has none", self.probe.kind.name());
         self.fail(Diagnostic::error(span, message).hint("packets are in `xdp:INTERFACE` probes"))
     }

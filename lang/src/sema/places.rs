@@ -4,7 +4,7 @@ use super::literals::int_value;
 use super::stmts::Body;
 use super::{Context, literals};
 use crate::ast;
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Diagnostic, counted, nearest};
 use crate::hir::{self, ExprKind};
 use crate::source::Span;
 use crate::ty::{Space, StructId, Ty};
@@ -167,8 +167,8 @@ impl<'a> Body<'_, 'a> {
                 }
                 None => {
                     let message = format!(
-                        "the tuple has {} members, counted from 0; there is no `.{idx}`",
-                        items.len()
+                        "the tuple has {}, counted from 0; there is no `.{idx}`",
+                        counted(items.len() as u64, "member")
                     );
                     self.fail(Diagnostic::error(span, message))
                 }
@@ -205,7 +205,7 @@ impl<'a> Body<'_, 'a> {
         {
             return self.fail(Diagnostic::error(
                 idx.span,
-                format!("the array has {len} elements, [{n}] is none of them"),
+                format!("the array has {}, [{n}] is none of them", counted(len, "element")),
             ));
         }
         hir::Expr { kind: ExprKind::Element(Box::new(base), Box::new(idx)), ty: of, span }

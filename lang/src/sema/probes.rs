@@ -18,7 +18,8 @@ use std::rc::Rc;
 
 /// A body with targets that it cannot tell apart.
 pub(super) struct Instance<'a> {
-    pub probe: &'a ast::Probe,
+    pub predicate: Option<&'a ast::Expr>,
+    pub body: &'a ast::Block,
     /// Of the attach points.
     pub span: Span,
     pub kind: ProbeKind,
@@ -32,6 +33,24 @@ pub(super) struct Instance<'a> {
     pub arguments: Vec<usdt::Argument>,
     /// System call tracepoints carry pointers into user memory.
     pub syscall: bool,
+}
+
+impl<'a> Instance<'a> {
+    /// What a function's body sees: a probe without a context, as `begin` is one.
+    pub fn of_function(function: &'a ast::Function) -> Self {
+        let kind = ProbeKind::Begin;
+        Instance {
+            predicate: None,
+            body: &function.body,
+            span: function.name.span,
+            kind,
+            points: vec![Point { kind, target: Target::None }],
+            record: None,
+            signature: None,
+            arguments: Vec::new(),
+            syscall: false,
+        }
+    }
 }
 
 /// What a body sees of a target. Targets that look the same share a program.
@@ -54,22 +73,18 @@ pub(super) fn expand<'a>(cx: &mut Context<'a>, script: &'a ast::Script) -> Vec<I
     let mut instances = Vec::new();
     let mut n_probes = 0;
     for item in &script.items {
-        match item {
-            ast::Item::Probe(probe) => {
-                n_probes += 1;
-                // Written ones are counted first, so that no time goes into looking for them.
-                let mut diagnostic = too_many(cx, probe.span, probe.points.len(), 0);
-                if diagnostic.is_none() {
-                    expand_probe(cx, probe, &mut instances);
-                    let n_points = instances.iter().map(|it| it.points.len()).sum();
-                    diagnostic = too_many(cx, probe.span, n_points, instances.len());
-                }
-                if let Some(diagnostic) = diagnostic {
-                    cx.report(diagnostic);
-                    return Vec::new();
-                }
-            }
-            other => unsupported(cx, other),
+        let ast::Item::Probe(probe) = item else { continue };
+        n_probes += 1;
+        // Written ones are counted first, so that no time goes into looking for them.
+        let mut diagnostic = too_many(cx, probe.span, probe.points.len(), 0);
+        if diagnostic.is_none() {
+            expand_probe(cx, probe, &mut instances);
+            let n_points = instances.iter().map(|it| it.points.len()).sum();
+            diagnostic = too_many(cx, probe.span, n_points, instances.len());
+        }
+        if let Some(diagnostic) = diagnostic {
+            cx.report(diagnostic);
+            return Vec::new();
         }
     }
     if n_probes == 0 && cx.diagnostics.is_empty() {
@@ -93,16 +108,6 @@ fn too_many(cx: &Context, span: Span, n_points: usize, n_programs: usize) -> Opt
     let message = format!("{found} {what} are more than `{setting}` allows ({most})");
     let hint = format!("config = {{ {setting} = {found}; }}, if the machine can bear it");
     Some(Diagnostic::error(span, message).hint(hint))
-}
-
-fn unsupported(cx: &mut Context, item: &ast::Item) {
-    let (span, what) = match item {
-        ast::Item::Import(import) => (import.span, "`import`"),
-        ast::Item::Macro(function) => (function.name.span, "`macro`"),
-        ast::Item::Function(function) => (function.name.span, "`fn`"),
-        ast::Item::C(_) | ast::Item::Config(_) | ast::Item::MapDecl(_) | ast::Item::Probe(_) => return,
-    };
-    cx.report(Diagnostic::error(span, format!("{what} is not supported yet")));
 }
 
 fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut Vec<Instance<'a>>) {
@@ -132,8 +137,10 @@ fn expand_probe<'a>(cx: &mut Context<'a>, probe: &'a ast::Probe, instances: &mut
             let (kind, syscall, arguments) = (shape.kind, shape.syscall, shape.arguments.clone());
             shapes.push(shape);
             let span = probe.points.iter().fold(written.span, |span, it| span.to(it.span));
+            let (predicate, body) = (probe.predicate.as_ref(), &probe.body);
             instances.push(Instance {
-                probe,
+                predicate,
+                body,
                 span,
                 kind,
                 points: vec![point],

@@ -1,11 +1,12 @@
-//! `$variables`: block scope without shadowing, one type for each declaration.
+//! `$variables`: block scope without shadowing, one type for each declaration. A name belongs to the
+//! text that it is written in, so that those of macros are apart ([`crate::Sources::names_of`]).
 
 use super::infer;
 use super::infer::{Admitted, Known, Slot};
 use super::stmts::Body;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{self, LocalId};
-use crate::source::Span;
+use crate::source::{FileId, Span};
 use crate::ty::Ty;
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ pub(super) struct Scopes<'a> {
     /// All declarations so far, by [`LocalId`].
     declared: Vec<Declaration<'a>>,
     /// What is visible, innermost block last.
-    visible: Vec<BTreeMap<&'a str, LocalId>>,
+    visible: Vec<BTreeMap<(&'a str, FileId), LocalId>>,
 }
 
 /// Where a variable is declared.
@@ -36,12 +37,13 @@ impl<'a> Scopes<'a> {
         self.visible.pop();
     }
 
-    fn find(&self, name: &str) -> Option<LocalId> {
-        self.visible.iter().rev().find_map(|block| block.get(name).copied())
+    fn find(&self, name: &str, owner: FileId) -> Option<LocalId> {
+        self.visible.iter().rev().find_map(|block| block.get(&(name, owner)).copied())
     }
 
-    fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.visible.iter().flat_map(|block| block.keys().copied())
+    fn names(&self, owner: FileId) -> impl Iterator<Item = &'a str> {
+        let visible = self.visible.iter().flat_map(|block| block.keys());
+        visible.filter(move |it| it.1 == owner).map(|it| it.0)
     }
 }
 
@@ -50,8 +52,9 @@ impl<'a> Body<'_, 'a> {
     pub(super) fn declare(&mut self, name: &'a str, span: Span, ty: Option<Ty>) -> LocalId {
         let id = LocalId(self.scopes.declared.len() as u32);
         self.scopes.declared.push(Declaration { name, span });
+        let owner = self.cx.sources.names_of(span.file);
         if let Some(block) = self.scopes.visible.last_mut() {
-            block.insert(name, id);
+            block.insert((name, owner), id);
         }
         let slot = || ty.map_or(Slot::open(span), |ty| Slot::declared(ty, span));
         self.cx.variables.entry((self.idx, span)).or_insert_with(slot);
@@ -71,9 +74,9 @@ impl<'a> Body<'_, 'a> {
         id
     }
 
-    /// The visible variable of that name.
-    pub(super) fn local(&self, name: &str) -> Option<LocalId> {
-        self.scopes.find(name)
+    /// The variable of that name that is visible in the text at `span`.
+    pub(super) fn local(&self, name: &str, span: Span) -> Option<LocalId> {
+        self.scopes.find(name, self.cx.sources.names_of(span.file))
     }
 
     /// Where the variable is declared.
@@ -93,20 +96,27 @@ impl<'a> Body<'_, 'a> {
 
     /// The variable as a value.
     pub(super) fn read_local(&mut self, name: &str, span: Span) -> hir::Expr {
-        let Some(id) = self.local(name) else { return self.undefined_local(name, span) };
+        let Some(id) = self.local(name, span) else { return self.undefined_local(name, span) };
         hir::Expr { kind: hir::ExprKind::Local(id), ty: self.local_type(id), span }
     }
 
     /// Reports a variable that nobody assigned here.
     pub(super) fn undefined_local(&mut self, name: &str, span: Span) -> hir::Expr {
-        let elsewhere = self.scopes.declared.iter().find(|it| it.name == name).map(|it| it.span);
+        let owner = self.cx.sources.names_of(span.file);
+        let declared = self
+            .scopes
+            .declared
+            .iter()
+            .find(|it| it.name == name && self.cx.sources.names_of(it.span.file) == owner);
+        let elsewhere = declared.map(|it| it.span);
         let diagnostic = Diagnostic::error(span, format!("`{name}` is read before it is assigned"));
         let diagnostic = match elsewhere {
             Some(other) => diagnostic
                 .label(other, "this one ends with its block")
                 .hint(format!("declare it before the block: `let {name};`")),
-            None => diagnostic
-                .maybe_hint(nearest(name, self.scopes.names()).map(|near| format!("did you mean `{near}`?"))),
+            None => diagnostic.maybe_hint(
+                nearest(name, self.scopes.names(owner)).map(|near| format!("did you mean `{near}`?")),
+            ),
         };
         self.fail(diagnostic)
     }

@@ -58,8 +58,8 @@ impl<'a> Body<'_, 'a> {
         }
         if let Some(limit) = args.next() {
             let Some(n) = self.literal(limit, "the number of frames") else { return self.unknown(span) };
-            if !(1..=MOST_FRAMES).contains(&n) {
-                let message = format!("a stack has 1 to {MOST_FRAMES} frames, not {n}");
+            if !(0..=MOST_FRAMES).contains(&n) {
+                let message = format!("a stack has at most {MOST_FRAMES} frames, not {n}");
                 return self.fail(Diagnostic::error(limit.span, message));
             }
             stack.limit = n as u32;

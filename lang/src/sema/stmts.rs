@@ -13,13 +13,15 @@ use crate::ty::Ty;
 /// Most copies that `unroll` makes.
 const MOST_COPIES: i128 = 100;
 
-/// What is known while one probe's body is walked.
+/// What is known while one body is walked: a probe's, or a function's.
 pub(super) struct Body<'c, 'a> {
     pub cx: &'c mut Context<'a>,
-    /// Rank of the probe: its variables are kept under it.
+    /// Rank of the body: its variables are kept under it.
     pub idx: usize,
     pub probe: &'c Instance<'a>,
     pub scopes: Scopes<'a>,
+    /// The function whose body it is; none in a probe.
+    pub function: Option<usize>,
     /// The loops around this place, innermost last.
     loops: Vec<Loop>,
 }
@@ -33,21 +35,33 @@ enum Loop {
 
 /// Types one probe.
 pub(super) fn probe<'a>(cx: &mut Context<'a>, idx: usize, probe: &Instance<'a>) -> hir::Probe {
-    let mut body = Body { cx, idx, probe, scopes: Scopes::default(), loops: Vec::new() };
+    let mut body = Body::new(cx, idx, probe, None);
     body.scopes.enter();
     let mut out = Vec::new();
     body.filter_process(&mut out);
-    match &probe.probe.predicate {
-        None => body.block_into(&probe.probe.body, &mut out),
+    match probe.predicate {
+        None => body.block_into(probe.body, &mut out),
         Some(predicate) => {
             let condition = body.condition(predicate);
             let condition = body.require_headers(condition);
-            let then = body.block(&probe.probe.body);
+            let then = body.block(probe.body);
             let kind = hir::StmtKind::If { condition, then, otherwise: Vec::new() };
             out.push(hir::Stmt { kind, span: predicate.span });
         }
     }
     hir::Probe { points: probe.points.clone(), span: probe.span, locals: body.finish_locals(), body: out }
+}
+
+impl<'c, 'a> Body<'c, 'a> {
+    /// Before anything was seen of a probe's or a function's body.
+    pub fn new(
+        cx: &'c mut Context<'a>,
+        idx: usize,
+        probe: &'c Instance<'a>,
+        function: Option<usize>,
+    ) -> Self {
+        Body { cx, idx, probe, scopes: Scopes::default(), function, loops: Vec::new() }
+    }
 }
 
 impl<'a> Body<'_, 'a> {
@@ -90,18 +104,19 @@ impl<'a> Body<'_, 'a> {
         self.scopes.leave();
     }
 
-    /// A block as a value: what comes before the value, and the value.
-    pub(super) fn value_block(&mut self, block: &'a ast::Block) -> hir::Expr {
+    /// A block as a value: what comes before the value, and the value. `span` is that of what the block
+    /// stands for, which may be a macro's call.
+    pub(super) fn value_block(&mut self, block: &'a ast::Block, span: Span) -> hir::Expr {
         self.scopes.enter();
         let mut out = Vec::new();
         let value = match block.stmts.split_last() {
-            Some((ast::Stmt { kind: ast::StmtKind::Value(value), .. }, before)) => {
+            Some((last, before)) if gives_value(last) => {
                 before.iter().for_each(|it| self.stmt(it, &mut out));
-                self.expr(value)
+                self.last_value(last)
             }
             _ => {
                 block.stmts.iter().for_each(|it| self.stmt(it, &mut out));
-                void(block.span)
+                void(span)
             }
         };
         self.scopes.leave();
@@ -109,7 +124,33 @@ impl<'a> Body<'_, 'a> {
             return value;
         }
         let ty = value.ty.clone();
-        hir::Expr { kind: hir::ExprKind::Block(out, Box::new(value)), ty, span: block.span }
+        hir::Expr { kind: hir::ExprKind::Block(out, Box::new(value)), ty, span }
+    }
+
+    /// The value of a statement that [`gives_value`].
+    fn last_value(&mut self, stmt: &'a ast::Stmt) -> hir::Expr {
+        match &stmt.kind {
+            ast::StmtKind::Value(value) => self.expr(value),
+            ast::StmtKind::Block(block) => self.value_block(block, stmt.span),
+            ast::StmtKind::If { comptime, condition, then, otherwise: Some(otherwise) } => {
+                let condition = self.condition(condition);
+                let known = match condition.kind {
+                    hir::ExprKind::Const(known) if *comptime => Some(known),
+                    _ => None,
+                };
+                match known {
+                    Some(0) => self.value_block(otherwise, stmt.span),
+                    Some(_) => self.value_block(then, stmt.span),
+                    None if *comptime => self.fail(not_constant(condition.span)),
+                    None => {
+                        let then = self.value_block(then, then.span);
+                        let otherwise = self.value_block(otherwise, otherwise.span);
+                        self.choose(condition, then, otherwise, stmt.span)
+                    }
+                }
+            }
+            _ => void(stmt.span),
+        }
     }
 
     pub(super) fn stmt(&mut self, stmt: &'a ast::Stmt, out: &mut Vec<hir::Stmt>) {
@@ -141,12 +182,10 @@ impl<'a> Body<'_, 'a> {
                 self.in_loop("continue", span);
                 hir::StmtKind::Continue
             }
-            Return(None) => hir::StmtKind::Return,
-            Return(Some(value)) => {
-                return self.cx.report(
-                    Diagnostic::error(value.span, "a probe returns no value").hint("write `return;`"),
-                );
-            }
+            Return(value) => match self.return_stmt(value.as_ref(), span) {
+                Some(kind) => kind,
+                None => return,
+            },
         };
         out.push(hir::Stmt { kind, span });
     }
@@ -168,7 +207,7 @@ impl<'a> Body<'_, 'a> {
         let mut ty = ty.map(|ty| self.type_of(ty));
         // The new variable is not visible in its own first value.
         let value = value.map(|value| self.value(value));
-        if let Some(earlier) = self.local(&name.text) {
+        if let Some(earlier) = self.local(&name.text, name.span) {
             let earlier = self.declaration(earlier);
             return self.cx.report(
                 Diagnostic::error(name.span, format!("`{}` exists already", name.text))
@@ -256,7 +295,7 @@ impl<'a> Body<'_, 'a> {
     }
 
     fn new_loop_variable(&mut self, var: &ast::Ident) {
-        if let Some(earlier) = self.local(&var.text) {
+        if let Some(earlier) = self.local(&var.text, var.span) {
             let earlier = self.declaration(earlier);
             self.cx.report(
                 Diagnostic::error(var.span, format!("`{}` exists already", var.text))
@@ -332,6 +371,20 @@ impl Instance<'_> {
     fn is_kernel_wide(&self) -> bool {
         use crate::probes::ProbeKind::*;
         matches!(self.kind, Kprobe | Kretprobe | Fentry | Fexit | Tracepoint | RawTracepoint)
+    }
+}
+
+/// Whether the last statement of a block is its value: an expression without `;`, or an `if` or a
+/// block that ends in such ones.
+fn gives_value(stmt: &ast::Stmt) -> bool {
+    let ends_in_value = |block: &ast::Block| block.stmts.last().is_some_and(gives_value);
+    match &stmt.kind {
+        ast::StmtKind::Value(_) => true,
+        ast::StmtKind::Block(block) => ends_in_value(block),
+        ast::StmtKind::If { then, otherwise: Some(otherwise), .. } => {
+            ends_in_value(then) && ends_in_value(otherwise)
+        }
+        _ => false,
     }
 }
 

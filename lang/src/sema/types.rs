@@ -75,6 +75,11 @@ pub(crate) fn integer(name: &str) -> Option<IntTy> {
     INTEGERS.iter().find(|it| it.0 == name).map(|it| it.1)
 }
 
+/// Whether the word is a type wherever it stands.
+pub(super) fn is_type_name(word: &str) -> bool {
+    integer(word).is_some() || OTHERS.iter().any(|it| it.0 == word) || matches!(word, "string" | "buffer")
+}
+
 impl Context<'_> {
     /// A type of the script's C code or of the kernel by name, asked for once.
     pub(super) fn kernel_type(&mut self, kind: TypeKind, name: &str) -> Option<Ty> {
@@ -136,6 +141,8 @@ impl<'a> Body<'_, 'a> {
             TypeBase::Name(word) if matches!(word.as_str(), "string" | "buffer") && name.pointers == 0 => {
                 let size = match arrays.next() {
                     Some(size) => self.array_size(size)?,
+                    // Any string, so at least what `str()` gives.
+                    None if word == "string" => self.cx.config.max_strlen + 1,
                     None => self.cx.config.max_strlen,
                 };
                 if word == "string" { Ty::Str(size) } else { Ty::Buf(size) }

@@ -7,6 +7,7 @@ use crate::ast;
 use crate::builtins::Builtin;
 use crate::c;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::expand::library;
 use crate::hir::{self, ExprKind};
 use crate::host::{FunctionTy, TypeKind};
 use crate::probes::{Context as Receives, ProbeKind};
@@ -31,21 +32,15 @@ const LATER: &[&str] = &[
     "dw_ustack",
     "errorf",
     "find",
-    "has_cpid",
-    "is_err",
     "jiffies",
     "kfunc_allowed",
-    "leader_comm",
-    "leader_tid",
     "macaddr",
     "memcmp",
     "ncpus",
     "numaid",
     "override",
     "path",
-    "pcomm",
     "percpu_kaddr",
-    "ppid",
     "pton",
     "reg",
     "signal",
@@ -100,6 +95,10 @@ impl<'a> Body<'_, 'a> {
 
     /// Reports a word that means nothing, or nothing yet.
     pub(super) fn unknown_word(&mut self, what: &str, word: &str, span: Span) -> hir::Expr {
+        let functions: Vec<&str> = self.cx.functions.names();
+        if functions.contains(&word) {
+            return self.fail(uncalled(word, span));
+        }
         if LATER.contains(&word) {
             return self.fail(Diagnostic::error(span, format!("`{word}` is not supported yet")));
         }
@@ -107,10 +106,17 @@ impl<'a> Body<'_, 'a> {
             return self.fail(Diagnostic::error(span, format!("the macro `{word}` {reason}")));
         }
         let builtins = Builtin::ALL.iter().map(|it| it.name()).filter(|it| *it != "argN");
-        let known = nearest(word, builtins.chain(packets::words()));
+        let others = match what {
+            "function" => functions,
+            _ => packets::words().collect::<Vec<_>>(),
+        };
+        let library = library::names().collect::<Vec<_>>();
+        let known = nearest(word, [builtins.collect::<Vec<_>>(), others, library].concat());
         let near = match known.or_else(|| nearest(word, self.cx.block.names().filter(|it| *it != word))) {
             Some(near) => Some(format!("did you mean `{near}`?")),
-            None if self.local(&format!("${word}")).is_some() => Some(format!("did you mean `${word}`?")),
+            None if self.local(&format!("${word}"), span).is_some() => {
+                Some(format!("did you mean `${word}`?"))
+            }
             None => None,
         };
         self.fail(Diagnostic::error(span, format!("unknown {what} `{word}`")).maybe_hint(near))
@@ -118,6 +124,9 @@ impl<'a> Body<'_, 'a> {
 
     /// `arg0`, `arg1`, …
     fn arg_n(&mut self, n: u32, span: Span) -> hir::Expr {
+        if let Some(diagnostic) = self.only_in_probes(&format!("arg{n}"), span) {
+            return self.fail(diagnostic);
+        }
         let kind = match self.probe.kind {
             ProbeKind::Kprobe | ProbeKind::Uprobe if n < MOST_ARGS => ExprKind::Register(n),
             ProbeKind::RawTracepoint if n < MOST_ARGS => ExprKind::Argument(n),
@@ -175,6 +184,9 @@ impl<'a> Body<'_, 'a> {
 
     /// `args.name`
     pub(super) fn arg_field(&mut self, args: Span, name: &'a ast::Ident, span: Span) -> hir::Expr {
+        if let Some(diagnostic) = self.only_in_probes("args", args) {
+            return self.fail(diagnostic);
+        }
         match self.probe.kind.context() {
             Receives::TracepointRecord => {
                 let record = self.record_place(args);
@@ -376,6 +388,11 @@ impl<'a> Body<'_, 'a> {
             _ => None,
         }
     }
+}
+
+/// A function's name without a call of it.
+fn uncalled(name: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(span, format!("`{name}` is a function")).hint(format!("call it: `{name}(…)`"))
 }
 
 /// The number of `arg0`, `arg1`, …

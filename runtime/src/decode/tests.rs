@@ -122,14 +122,16 @@ fn enums_are_named() {
 
 #[test]
 fn addresses_and_times() {
-    check(&Ty::Ipv4, &[1, 0, 0, 127], text("127.0.0.1"));
+    let address = |text: &str, bytes: &[u8]| Value::Address { text: text.to_owned(), bytes: bytes.to_vec() };
+    check(&Ty::Ipv4, &[1, 0, 0, 127], address("127.0.0.1", &[127, 0, 0, 1]));
     let mut ipv6 = [0; 16];
     (ipv6[0], ipv6[1], ipv6[15]) = (0x20, 0x01, 1);
-    check(&Ty::Ipv6, &ipv6, text("2001::1"));
-    check(&Ty::Inet, &[2, 0, 0, 0, 10, 0, 0, 1], text("10.0.0.1"));
-    check(&Ty::Inet, &[10], text("::"));
-    check(&Ty::Inet, &[99], text(""));
-    check(&Ty::Mac, &[0, 0x1b, 0xab, 0xcd, 0xef], text("00:1B:AB:CD:EF:00"));
+    check(&Ty::Ipv6, &ipv6, address("2001::1", &ipv6));
+    check(&Ty::Inet, &[2, 0, 0, 0, 10, 0, 0, 1], address("10.0.0.1", &[10, 0, 0, 1]));
+    check(&Ty::Inet, &[10], address("::", &[0; 16]));
+    check(&Ty::Inet, &[99], address("", &[]));
+    let mac = [0, 0x1b, 0xab, 0xcd, 0xef, 0];
+    check(&Ty::Mac, &mac[..5], address("00:1B:AB:CD:EF:00", &mac));
     let format = "%Y-%m-%d %H:%M:%S.%f".to_owned();
     let boot = Ty::Timestamp(TimestampTy { format: format.clone(), tai: false });
     check(&boot, &words(&[1_000_002_000]), text("2023-11-14 22:13:21.000002"));

@@ -29,7 +29,7 @@ pub fn relayout(bytes: &[u8], from: Typed<'_>, to: Typed<'_>) -> Option<Vec<u8>>
             members(bytes, from, to, a.iter().map(|it| &it.1).collect(), b.iter().map(|it| &it.1).collect())
         }
         // The word behind a scalar aggregation belongs to it.
-        (Ty::Agg(a), Ty::Agg(b)) => continues(a, b).then(|| bytes.to_vec()),
+        (Ty::Agg(a), Ty::Agg(b)) => continues(a, b).then(|| aggregation(bytes, a, b)),
         (a, b) => (discriminant(a) == discriminant(b) && size(from) == size(to)).then(|| bytes.to_vec()),
     }
 }
@@ -84,7 +84,19 @@ fn members(bytes: &[u8], from: Typed<'_>, to: Typed<'_>, old: Vec<&Ty>, new: Vec
     Some(result)
 }
 
-/// Whether one aggregation can go on from the other's words: a sign changes how they are read only.
+/// The words of one aggregation as the other's: a sign changes how they are read, and the ranks of
+/// extremes that are there.
+fn aggregation(bytes: &[u8], from: &Agg, to: &Agg) -> Vec<u8> {
+    let mut words = bytes.to_vec();
+    let change = layout::rank_mask(from) ^ layout::rank_mask(to);
+    if change != 0 && bytes.get(8..16).is_some_and(|set| set != [0; 8]) {
+        let rank = unsigned(bytes, 8) ^ change;
+        words[..8].copy_from_slice(&rank.to_le_bytes());
+    }
+    words
+}
+
+/// Whether one aggregation can go on from the other's words.
 fn continues(a: &Agg, b: &Agg) -> bool {
     match (a, b) {
         (Agg::Hist { .. } | Agg::Lhist { .. }, _) => a == b,
@@ -103,7 +115,7 @@ mod tests {
     fn widens() {
         let int = |size, signed| Ty::Int(IntTy::new(size, signed));
         let tuple = |items: &[Ty]| Ty::Tuple(items.to_vec());
-        let cases: [Case<'_>; 14] = [
+        let cases: [Case<'_>; 16] = [
             (&[0xfe], Ty::I8, int(4, true), Some(&[0xfe, 0xff, 0xff, 0xff])),
             (&[0xfe], Ty::U8, int(4, true), Some(&[0xfe, 0, 0, 0])),
             (&[1, 2], int(2, false), Ty::U8, None),
@@ -127,6 +139,18 @@ mod tests {
                 Ty::Agg(Agg::Sum { signed: false }),
                 Ty::Agg(Agg::Sum { signed: true }),
                 Some(&[3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]),
+            ),
+            (
+                &[3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
+                Ty::Agg(Agg::Max { signed: false }),
+                Ty::Agg(Agg::Max { signed: true }),
+                Some(&[3, 0, 0, 0, 0, 0, 0, 0x80, 1, 0, 0, 0, 0, 0, 0, 0]),
+            ),
+            (
+                &[0; 16],
+                Ty::Agg(Agg::Min { signed: false }),
+                Ty::Agg(Agg::Min { signed: true }),
+                Some(&[0; 16]),
             ),
         ];
         let types = TypeTable::default();

@@ -12,11 +12,12 @@ use super::btf::kernel::KernelTypes;
 use super::btf::record::{Kind, Record};
 use super::btf::{Btf, Namespace};
 use super::functions::{self, Functions};
+use super::import;
 use super::kallsyms::Kallsyms;
 use super::tracefs::Tracefs;
 use crate::backend::{Error, Result};
 use lang::attach::Point;
-use lang::host::{FunctionTy, Host, Matches, TypeKind};
+use lang::host::{FunctionTy, Host, Imported, Matches, TypeKind};
 use lang::probes::ProbeKind;
 use lang::ty::{Origin, StructId, Ty, TypeTable};
 use std::cell::{OnceCell, RefCell};
@@ -146,6 +147,10 @@ impl Host for LinuxHost {
     fn include(&self, path: &str) -> Option<String> {
         let folders = self.folders.iter().map(|it| it.join(path));
         folders.filter(|it| it.is_file()).find_map(|it| std::fs::read_to_string(it).ok())
+    }
+
+    fn import(&self, path: &str, from: &str) -> Imported {
+        import::import(path, from, &self.folders)
     }
 
     fn has_btf(&self) -> bool {

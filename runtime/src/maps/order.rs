@@ -28,6 +28,7 @@ fn weight(value: &Value) -> i128 {
         | Value::Str { .. }
         | Value::Buf(_)
         | Value::Text(_)
+        | Value::Address { .. }
         | Value::Stack(_)
         | Value::Tuple(_)
         | Value::Record(_)
@@ -42,6 +43,7 @@ fn compare(a: &Value, b: &Value) -> Ordering {
             a.cmp(b)
         }
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
+        (Value::Address { text: a, .. }, Value::Address { text: b, .. }) => a.cmp(b),
         (Value::Stack(a), Value::Stack(b)) => a.cmp(b),
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
         (Value::Pointer(a), Value::Pointer(b)) => a.cmp(b),

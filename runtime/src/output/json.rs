@@ -56,7 +56,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, trailer: &str) {
         Value::Uint(n, _) | Value::Pointer(n) => number(out, (*n).into()),
         Value::Avg(average) => number(out, *average),
         Value::Buf(bytes) => list(out, bytes, |out, byte| put(out, byte)),
-        Value::Str { .. } | Value::Text(_) | Value::Stack(_) => {
+        Value::Str { .. } | Value::Text(_) | Value::Address { .. } | Value::Stack(_) => {
             let mut plain = Vec::new();
             text::value(&mut plain, value, trailer);
             string(out, &plain);

@@ -69,9 +69,9 @@ impl Shape {
             }
             "c" => self.text(out, &[value.bits() as u8]),
             "gr" => self.text(out, gfp::names(value.bits()).as_bytes()),
-            "r" => self.text(out, &text::escaped(bytes(value))),
-            "rx" => self.text(out, &hexadecimal(bytes(value), "\\x", "")),
-            "rh" => self.text(out, &hexadecimal(bytes(value), "", " ")),
+            "r" => self.text(out, &text::escaped(&bytes(value))),
+            "rx" => self.text(out, &hexadecimal(&bytes(value), "\\x", "")),
+            "rh" => self.text(out, &hexadecimal(&bytes(value), "", " ")),
             _ => {
                 let mut plain = Vec::new();
                 text::value(&mut plain, value, trailer);
@@ -152,12 +152,12 @@ fn fill(out: &mut Vec<u8>, byte: u8, n: usize) {
     out.resize(out.len() + n, byte);
 }
 
-/// The bytes of a buffer, or of a string.
-fn bytes(value: &Value) -> &[u8] {
+/// The bytes of a buffer, a string, an address or an array of bytes.
+fn bytes(value: &Value) -> Vec<u8> {
     match value {
-        Value::Buf(bytes) | Value::Str { bytes, .. } => bytes,
-        Value::Text(text) => text.as_bytes(),
-        _ => &[],
+        Value::Buf(bytes) | Value::Str { bytes, .. } | Value::Address { bytes, .. } => bytes.clone(),
+        Value::Array(items) => items.iter().map(|it| it.bits() as u8).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -312,6 +312,8 @@ mod tests {
             ("10rh", buf(b"ab"), "     61 62"),
             ("s", buf(b"hi\x01"), "hi\\x01"),
             ("rh", buf(b""), ""),
+            ("rh", Value::Array(vec![Value::Uint(1, 1), Value::Int(-1, 1)]), "01 ff"),
+            ("rh", Value::Address { text: "1.2.3.4".to_owned(), bytes: vec![1, 2, 3, 4] }, "01 02 03 04"),
         ] {
             check(spec, &[value], expected);
         }

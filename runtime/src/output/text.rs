@@ -19,7 +19,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, trailer: &str) {
             }
         }
         Value::Buf(bytes) => out.extend(escaped(bytes)),
-        Value::Text(text) => put(out, text),
+        Value::Text(text) | Value::Address { text, .. } => put(out, text),
         Value::Stack(lines) => {
             out.push(b'\n');
             lines.iter().for_each(|line| put(out, format_args!("{line}\n")));

@@ -58,10 +58,11 @@ fn places(point: &Point) -> Vec<Point> {
     }
 }
 
-/// Makes `task` current, with a `task_struct` and a parent of pid 1.
+/// Makes `task` current, with a `task_struct`, a parent of pid 1 and a first thread called `main`.
 pub fn set_task(machine: &mut Machine, task: &Task) {
-    let parent = task_struct(machine, 1, 1, "init", 0);
-    let address = task_struct(machine, task.tid, task.pid, &task.comm, parent);
+    let parent = task_struct(machine, 1, 1, "init", [0, 0]);
+    let leader = task_struct(machine, task.pid, task.pid, "main", [parent, 0]);
+    let address = task_struct(machine, task.tid, task.pid, &task.comm, [parent, leader]);
     machine.world.memory.set_kind(address, Kind::Typed);
     machine.world.task = Task { address, ..task.clone() };
 }
@@ -75,9 +76,16 @@ fn addresses(firing: &Firing, key: &str) -> Vec<u64> {
     }
 }
 
-fn task_struct(machine: &mut Machine, tid: u32, pid: u32, comm: &str, parent: u64) -> u64 {
-    let mut settings = vec![("pid", u64::from(tid)), ("tgid", u64::from(pid)), ("real_parent", parent)];
-    settings.push(("start_time", 1_000 * u64::from(pid)));
+/// A task; `relatives` are its parent and its process's first thread.
+fn task_struct(machine: &mut Machine, tid: u32, pid: u32, comm: &str, relatives: [u64; 2]) -> u64 {
+    let [parent, leader] = relatives;
+    let settings = [
+        ("pid", u64::from(tid)),
+        ("tgid", u64::from(pid)),
+        ("real_parent", parent),
+        ("group_leader", leader),
+        ("start_time", 1_000 * u64::from(pid)),
+    ];
     object(machine, "task_struct", &settings, Some(("comm", comm)))
 }
 
@@ -134,7 +142,7 @@ fn word(machine: &mut Machine, setting: &Setting, kind: Kind) -> Result<u64> {
             Some(("file", name)) => Ok(path(machine, name, true)),
             Some(("task", pid)) => {
                 let pid = pid.parse().map_err(|_| Error::new(format!("`{it}` is not task:PID")))?;
-                Ok(task_struct(machine, pid, pid, "other", 0))
+                Ok(task_struct(machine, pid, pid, "other", [0, 0]))
             }
             _ => Err(Error::new(format!("`{it}` is not a value"))),
         },

@@ -209,12 +209,12 @@ impl Run<'_> {
         // A plain move is the only operation that does not read its destination.
         let a = if insn.code & 0xf0 == 0xb0 { 0 } else { self.get(insn.dst_reg())? };
         if wide {
-            return alu64(insn.code & 0xf0, insn.off, a, b);
+            return alu(64, insn.code & 0xf0, insn.off, a, b);
         }
         if self.world.memory.kind(a).is_some() && a > u64::from(u32::MAX) {
             return Err("32-bit arithmetic on a pointer".to_owned());
         }
-        alu32(insn.code & 0xf0, insn.off, a as u32, b as u32).map(u64::from)
+        alu(32, insn.code & 0xf0, insn.off, a, b)
     }
 
     fn byte_swap(&self, insn: Insn, wide: bool) -> Result<u64, String> {
@@ -390,53 +390,34 @@ fn compare(operation: u8, a: u64, b: u64, signed_a: i64, signed_b: i64) -> Optio
     })
 }
 
-/// Division by zero gives 0, remainder by zero the dividend: the standard's rule.
-fn alu64(operation: u8, off: i16, a: u64, b: u64) -> Result<u64, String> {
-    Ok(match (operation, off) {
+/// An operation on the low `bits`, 32 or 64; the rest of the result is zero. Division by zero gives 0,
+/// remainder by zero the dividend: the standard's rule.
+fn alu(bits: u32, operation: u8, off: i16, a: u64, b: u64) -> Result<u64, String> {
+    let cut = |value: u64| value << (64 - bits) >> (64 - bits);
+    let signed = |value| sign_extend(value, bits) as i64;
+    let (a, b) = (cut(a), cut(b));
+    let distance = b & u64::from(bits - 1);
+    Ok(cut(match (operation, off) {
         (0x00, 0) => a.wrapping_add(b),
         (0x10, 0) => a.wrapping_sub(b),
         (0x20, 0) => a.wrapping_mul(b),
         (0x30, 0) => a.checked_div(b).unwrap_or(0),
         (0x30, 1) if b == 0 => 0,
-        (0x30, 1) => (a as i64).wrapping_div(b as i64) as u64,
+        (0x30, 1) => signed(a).wrapping_div(signed(b)) as u64,
         (0x40, 0) => a | b,
         (0x50, 0) => a & b,
-        (0x60, 0) => a << (b & 63),
-        (0x70, 0) => a >> (b & 63),
+        (0x60, 0) => a << distance,
+        (0x70, 0) => a >> distance,
         (0x80, 0) => a.wrapping_neg(),
         (0x90, 0) => a.checked_rem(b).unwrap_or(a),
         (0x90, 1) if b == 0 => a,
-        (0x90, 1) => (a as i64).wrapping_rem(b as i64) as u64,
+        (0x90, 1) => signed(a).wrapping_rem(signed(b)) as u64,
         (0xa0, 0) => a ^ b,
         (0xb0, 0) => b,
-        (0xb0, bits @ (8 | 16 | 32)) => sign_extend(b, bits as u32),
-        (0xc0, 0) => ((a as i64) >> (b & 63)) as u64,
-        _ => return Err(format!("64-bit operation {operation:#x} with offset {off}")),
-    })
-}
-
-fn alu32(operation: u8, off: i16, a: u32, b: u32) -> Result<u32, String> {
-    Ok(match (operation, off) {
-        (0x00, 0) => a.wrapping_add(b),
-        (0x10, 0) => a.wrapping_sub(b),
-        (0x20, 0) => a.wrapping_mul(b),
-        (0x30, 0) => a.checked_div(b).unwrap_or(0),
-        (0x30, 1) if b == 0 => 0,
-        (0x30, 1) => (a as i32).wrapping_div(b as i32) as u32,
-        (0x40, 0) => a | b,
-        (0x50, 0) => a & b,
-        (0x60, 0) => a << (b & 31),
-        (0x70, 0) => a >> (b & 31),
-        (0x80, 0) => a.wrapping_neg(),
-        (0x90, 0) => a.checked_rem(b).unwrap_or(a),
-        (0x90, 1) if b == 0 => a,
-        (0x90, 1) => (a as i32).wrapping_rem(b as i32) as u32,
-        (0xa0, 0) => a ^ b,
-        (0xb0, 0) => b,
-        (0xb0, bits @ (8 | 16)) => sign_extend(b.into(), bits as u32) as u32,
-        (0xc0, 0) => ((a as i32) >> (b & 31)) as u32,
-        _ => return Err(format!("32-bit operation {operation:#x} with offset {off}")),
-    })
+        (0xb0, from @ (8 | 16 | 32)) if (from as u32) < bits => sign_extend(b, from as u32),
+        (0xc0, 0) => (signed(a) >> distance) as u64,
+        _ => return Err(format!("{bits}-bit operation {operation:#x} with offset {off}")),
+    }))
 }
 
 #[cfg(test)]
@@ -463,6 +444,10 @@ mod tests {
             (&[mov(0, -16), insn(0xc7, 0, 0, 0, 1), exit], -8i64 as u64),
             (&[mov(0, 0x1ff), insn(0xbf, 0, 0, 8, 0), exit], -1i64 as u64),
             (&[mov(0, -1), insn(0xbc, 0, 0, 0, 0), exit], 0xffff_ffff),
+            (&[mov(0, -7), insn(0x34, 0, 0, 1, 2), exit], 0xffff_fffd),
+            (&[mov(0, i32::MIN), insn(0x34, 0, 0, 1, -1), exit], 0x8000_0000),
+            (&[mov(0, -16), insn(0xc4, 0, 0, 0, 33), exit], 0xffff_fff8),
+            (&[mov(0, 0x1ff), insn(0xbc, 0, 0, 8, 0), exit], 0xffff_ffff),
             (&[mov(0, 0x1234), insn(0xdc, 0, 0, 0, 16), exit], 0x3412),
             (&[mov(0, 5), mov(1, 0), insn(0x3f, 0, 1, 0, 0), exit], 0),
             // atomic fetch-add on the stack gives the old value

@@ -60,6 +60,7 @@ fn program(shift: u32) -> Program {
             probe(ProbeKind::Tracepoint, openat, "tracepoint:syscalls:sys_enter_openat"),
             probe(ProbeKind::End, Place::None, "end"),
         ],
+        functions: Vec::new(),
         config: Config::default(),
         parameters: Vec::new(),
     }

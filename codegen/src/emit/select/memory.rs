@@ -1,4 +1,4 @@
-//! Loads, stores and atomic adds, with offsets folded into the access.
+//! Loads, stores and atomic operations, with offsets folded into the access.
 
 use super::*;
 use crate::ir::{Region, Type};
@@ -88,5 +88,19 @@ impl Selector<'_> {
                 self.push([Kind::AtomicAdd { width, base, off, src, fetch: false }]);
             }
         }
+    }
+
+    pub(super) fn atomic_swap(
+        &mut self,
+        width: u8,
+        ptr: Value,
+        offset: i32,
+        value: Value,
+        old: Option<VReg>,
+    ) {
+        let old = old.unwrap_or_else(|| self.new_vreg(None));
+        let start = self.start(old, value);
+        let (base, off) = self.address(ptr, offset);
+        self.push([start, Kind::AtomicSwap { width, base, off, src: old }]);
     }
 }

@@ -85,6 +85,12 @@ fn run_op(module: &ir::Module, op: &Op, values: &[u64], world: &mut World, depth
             world.store(address, *width, old.wrapping_add(get(value)));
             old
         }
+        Op::AtomicSwap { width, ptr, offset, value } => {
+            let address = get(ptr).wrapping_add_signed((*offset).into());
+            let old = world.load(address, *width, false);
+            world.store(address, *width, get(value));
+            old
+        }
         Op::FieldOffset(access) => module.accesses[access.index()].value.into(),
         Op::Call(helper, args) => world.call(helper.number().into(), &all(args)),
         Op::CallFunc(func, args) => run_ir(module, func.index(), &all(args), world, depth + 1),
@@ -255,7 +261,8 @@ fn memory(insn: &Insn, regs: &mut [u64; 11], world: &mut World) {
             let address = address(insn.dst);
             let src = &mut regs[usize::from(insn.src.0)];
             let old = world.load(address, width, false);
-            world.store(address, width, old.wrapping_add(*src));
+            let new = if insn.imm == 0xe1 { *src } else { old.wrapping_add(*src) };
+            world.store(address, width, new);
             if insn.imm & 1 != 0 {
                 *src = old;
             }

@@ -65,6 +65,7 @@ impl Builder<'_> {
         let function = Function {
             name: name.to_owned(),
             probe,
+            cold: false,
             params: params.to_vec(),
             blocks: Vec::new(),
             insts: Vec::new(),
@@ -325,11 +326,12 @@ impl Builder<'_> {
     /// Some access to eight bytes.
     fn touch(&mut self, ptr: Value) {
         let (width, value) = (self.dice.pick(&[4, 8]), self.number());
-        match self.dice.below(5) {
+        match self.dice.below(6) {
             0 => self.keep(Op::Load { width, signed: true, ptr, offset: 0, ty: Type::I64 }),
             1 => self.add_inst(Op::Store { width, ptr, offset: 0, value }, None),
             2 => self.add_inst(Op::AtomicAdd { width, ptr, offset: 0, value, fetch: false }, None),
             3 => self.keep(Op::AtomicAdd { width, ptr, offset: 0, value, fetch: true }),
+            4 => self.keep(Op::AtomicSwap { width, ptr, offset: 0, value }),
             _ => self.keep(Op::FieldOffset(Access(0))),
         }
     }

@@ -56,8 +56,9 @@ impl Parser {
             "function" => {
                 let name = cursor.word().to_owned();
                 let probe = if cursor.eat("probe") { Some(cursor.number()?) } else { None };
+                let cold = cursor.eat("cold");
                 cursor.expect("{")?;
-                self.function = Some(Building::new(name, probe));
+                self.function = Some(Building::new(name, probe, cold));
             }
             "map" => self.module.maps.push(cursor.map()?),
             "access" => self.module.accesses.push(cursor.access()?),
@@ -91,10 +92,11 @@ impl Parser {
 }
 
 impl Building {
-    fn new(name: String, probe: Option<usize>) -> Self {
+    fn new(name: String, probe: Option<usize>, cold: bool) -> Self {
         let function = Function {
             name,
             probe,
+            cold,
             params: Vec::new(),
             blocks: Vec::new(),
             insts: Vec::new(),
@@ -421,6 +423,7 @@ impl<'a> Cursor<'a> {
             "store." => Ok(Op::Store { width, ptr, offset, value }),
             "atomic_add." => Ok(Op::AtomicAdd { width, ptr, offset, value, fetch: false }),
             "atomic_fetch_add." => Ok(Op::AtomicAdd { width, ptr, offset, value, fetch: true }),
+            "atomic_swap." => Ok(Op::AtomicSwap { width, ptr, offset, value }),
             _ => Err(format!("unknown operation `{stem}{}`", u32::from(width) * 8)),
         }
     }

@@ -5,10 +5,27 @@ use crate::backend::{Error, Result};
 use crate::linux::attach::{Attachment, failed};
 use crate::linux::sys::{self, SysResult, bpf};
 use lang::attach::{Point, Target, XdpMode};
+use std::collections::HashSet;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 const FLAG_SKB: u32 = 1 << 1;
 const FLAG_NATIVE: u32 = 1 << 2;
+
+/// Whether these go together: an interface takes one program.
+pub fn check<'a>(points: impl Iterator<Item = &'a Point>) -> Result<()> {
+    let mut seen = HashSet::new();
+    for point in points {
+        if let Target::Interface { name, .. } = &point.target
+            && !seen.insert(name)
+        {
+            return Err(Error::new(format!(
+                "`{name}` takes one XDP program, and the script has several probes for it"
+            ))
+            .hint("make one probe of them, with `if` in place of the predicates"));
+        }
+    }
+    Ok(())
+}
 
 /// Attaches to an interface of this network namespace.
 pub fn attach(program: BorrowedFd<'_>, point: &Point) -> Result<Attachment> {

@@ -5,6 +5,7 @@ mod differential;
 mod documents;
 mod errors;
 mod events;
+mod imports;
 mod language;
 mod lifecycle;
 mod loops;
@@ -14,6 +15,7 @@ mod objects;
 mod privileges;
 mod repl;
 mod settings;
+mod subprograms;
 mod tracing;
 mod usdt;
 
@@ -26,8 +28,10 @@ pub use privileges::print_mine as print_privileges;
 pub fn all() -> Vec<Case> {
     [
         tracing::CASES,
+        imports::CASES,
         usdt::CASES,
         language::CASES,
+        subprograms::CASES,
         loops::CASES,
         lifecycle::CASES,
         losses::CASES,

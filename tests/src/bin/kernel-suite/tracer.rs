@@ -16,9 +16,14 @@ pub fn kscope() -> String {
     std::env::var("KSCOPE").unwrap_or_else(|_| sibling("kscope"))
 }
 
+/// The path of this binary.
+pub fn program() -> String {
+    sibling("kernel-suite")
+}
+
 /// This binary, as a load: `work KIND …` for `-c`.
 pub fn work(arguments: &str) -> String {
-    format!("{} work {arguments}", sibling("kernel-suite"))
+    format!("{} work {arguments}", program())
 }
 
 fn sibling(name: &str) -> String {

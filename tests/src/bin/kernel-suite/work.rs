@@ -20,6 +20,7 @@ pub fn work(arguments: &[String]) -> ExitCode {
         Some("touch") => touch(number(1)),
         Some("write") => write(number(1), number(2)),
         Some("busy") => busy(Duration::from_millis(number(1))),
+        Some("preempt") => preempt(number(1)),
         Some("exec") => return exec(words.get(1).copied().unwrap_or("/nowhere")),
         Some("exit") => return ExitCode::from(number(1) as u8),
         Some("privileges") => crate::cases::print_privileges(),
@@ -156,6 +157,59 @@ fn processor_time() -> Duration {
     // SAFETY: the kernel writes one timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// How many threads [`preempt`] has.
+pub const THREADS: u64 = 8;
+
+/// Threads on one processor, each of which calls `suite_named` `count` times with a long text of its
+/// own and with numbers up to a limit of its own. Half of them sleep between calls and then come
+/// before the others, wherever these are, on a kernel that can be preempted.
+fn preempt(count: u64) {
+    pin_to_one_processor();
+    let threads = (0..THREADS).map(|idx| {
+        std::thread::spawn(move || {
+            let text = std::ffi::CString::new(named_text(idx)).expect("letters are not NUL");
+            let urgent = idx % 2 == 0 && be_urgent();
+            for number in 0..count {
+                suite_named(text.as_ptr(), (idx + 1) * 1_000_000 + number);
+                if urgent {
+                    std::thread::sleep(Duration::from_micros(30));
+                }
+            }
+        })
+    });
+    for thread in threads.collect::<Vec<_>>() {
+        let _ = thread.join();
+    }
+}
+
+/// The text of one thread of [`preempt`].
+pub fn named_text(thread: u64) -> String {
+    char::from(b'a' + thread as u8).to_string().repeat(500)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn suite_named(text: *const std::ffi::c_char, number: u64) -> u64 {
+    std::hint::black_box(text);
+    std::hint::black_box(number)
+}
+
+fn pin_to_one_processor() {
+    // SAFETY: an all-zero set is a valid one, and the kernel reads as many bytes as it has.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(0, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set);
+    }
+}
+
+/// Makes this thread come before ordinary ones, if that is allowed.
+fn be_urgent() -> bool {
+    let parameter = libc::sched_param { sched_priority: 10 };
+    // SAFETY: the kernel reads one parameter.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameter) == 0 }
 }
 
 /// Becomes `program`.

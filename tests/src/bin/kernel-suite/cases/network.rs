@@ -11,6 +11,7 @@ pub const CASES: &[Case] = &[
     Case { name: "xdp without a verdict loses nothing", needs: &[Need::Veth], run: pass_pings },
     Case { name: "xdp drops by a table of networks", needs: &[Need::Veth], run: drop_networks },
     Case { name: "a verdict must be allowed", needs: &[], run: not_allowed },
+    Case { name: "an interface takes one xdp probe", needs: &[], run: one_program },
 ];
 
 const NEAR: &str = "10.77.0.1";
@@ -138,4 +139,10 @@ fn drop_networks() -> Outcome {
 fn not_allowed() -> Outcome {
     let run = crate::tracer::run(&["-e", "xdp:lo /icmp/ { drop; }"])?;
     run.expect(run.code == 1 && run.stderr.contains("--allow verdict"), "a refusal with the flag to give")
+}
+
+fn one_program() -> Outcome {
+    let seen = crate::tracer::run(&["-e", "xdp:lo /icmp/ { @a = count(); } xdp:lo { @b = count(); }"])?;
+    let told = seen.stderr.contains("`lo` takes one XDP program, and the script has several probes for it");
+    seen.expect(seen.code == 2 && told, "a message that says why")
 }

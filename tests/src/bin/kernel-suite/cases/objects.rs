@@ -12,6 +12,7 @@ pub const CASES: &[Case] = &[
     Case { name: "bpftool loads a built object", needs: &[Need::Program("bpftool")], run: bpftool },
     Case { name: "an object from another kernel runs here", needs: &[Need::Objects], run: foreign },
     Case { name: "wrong object files are refused", needs: &[], run: wrong_files },
+    Case { name: "damaged objects are refused", needs: &[], run: damaged },
 ];
 
 /// Counts the child's calls and reads a chain of kernel structs: the parent of the child is kscope.
@@ -79,4 +80,22 @@ fn wrong_files() -> Outcome {
     let _ = std::fs::remove_file(&path);
     let run = run?;
     run.expect(run.code == 2 && run.stderr.contains("ERROR: "), "a refusal of a text file")
+}
+
+/// One byte of an object is changed at a time, all over the file.
+fn damaged() -> Outcome {
+    /// A run takes some milliseconds, so not every byte has its turn.
+    const TURNS: usize = 50;
+    with_object(|name| {
+        let whole = std::fs::read(name).map_err(|error| error.to_string())?;
+        for at in (0..whole.len()).step_by(whole.len() / TURNS) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x11;
+            std::fs::write(name, bytes).map_err(|error| error.to_string())?;
+            let seen = run(&["run", name])?;
+            let told = seen.stderr.starts_with("ERROR: ") && seen.stdout.is_empty();
+            seen.expect(seen.code == 2 && told, &format!("a refusal, byte {at} being wrong"))?;
+        }
+        Ok(())
+    })
 }

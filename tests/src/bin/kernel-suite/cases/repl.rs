@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     Case { name: "repl: errors leave the session alive", needs: TERMINALS, run: errors },
     Case { name: "repl: history is kept for the next session", needs: TERMINALS, run: history },
     Case { name: "repl: entries from a pipe", needs: &[], run: pipe },
+    Case { name: "repl: definitions stay for later entries", needs: &[], run: definitions },
     Case { name: "repl: -c starts for each entry with probes", needs: &[], run: command },
 ];
 
@@ -151,6 +152,18 @@ fn pipe() -> Outcome {
     run.expect(run.code == 0 && run.stderr.is_empty(), "exit code 0 and no prompt")?;
     let run = piped("pipe", "@x = \nprintf(\"on\\n\")\n", &["-q"])?;
     run.expect(run.stdout == "on\n" && run.code == 1, "the second entry, exit code 1")
+}
+
+fn definitions() -> Outcome {
+    let entries = "macro twice(x) { x * 2 }\n#define N 5\nprint(twice(N))\nmacro twice(x) { x * 3 }\n\
+                   macro broken(x, x) { x }\nprint(twice(N))\nprint(broken(1, 2))\n\
+                   fn area($a: int64, $b: int64): int64 { @areas++; return $a * $b; }\nprint(area(N, 4))\n";
+    let run = piped("definitions", entries, &["-q"])?;
+    run.expect(
+        run.stdout == "10\n15\n20\n" && run.code == 1,
+        "the later definition, and none of a wrong one",
+    )?;
+    run.expect(run.stderr.contains("`x` is a parameter already"), "the mistake")
 }
 
 fn command() -> Outcome {

@@ -1,7 +1,8 @@
 //! Probes against loads with known counts, sizes, times and stacks.
 
 use crate::harness::{Case, Need, Outcome};
-use crate::tracer::{Run, run, work};
+use crate::tracer::{Run, program, run, work};
+use crate::work::{THREADS, named_text};
 
 /// The cases.
 pub const CASES: &[Case] = &[
@@ -20,6 +21,7 @@ pub const CASES: &[Case] = &[
     Case { name: "kretprobe sees results", needs: &[Need::Kprobes], run: kretprobe },
     Case { name: "kprobe wildcard and arguments", needs: &[Need::Kprobes], run: kprobe_arguments },
     Case { name: "kprobe at an offset", needs: &[Need::Kprobes], run: kprobe_offset },
+    Case { name: "uprobe runs that interrupt one another", needs: &[], run: preempted },
     Case { name: "fentry reads through pointers", needs: &[Need::Trampolines], run: fentry },
     Case { name: "fexit sees arguments and result", needs: &[Need::Trampolines], run: fexit },
 ];
@@ -131,6 +133,28 @@ fn profile() -> Outcome {
     let share = 100.0 * seventy as f64 / (seventy + thirty).max(1) as f64;
     text.expect(seventy + thirty > 100, "more than 100 samples in the two functions")?;
     text.expect((65.0..=75.0).contains(&share), &format!("70 % ± 5 in busy_seventy, not {share:.1} %"))
+}
+
+/// Each run has its own text and numbers, and counts once, whatever comes between.
+fn preempted() -> Outcome {
+    const COUNT: u64 = 20_000;
+    let script = format!(
+        "uprobe:{}:suite_named {{ $s = str(arg0); @by[$s, $s == str(arg0)] = count(); @n = count(); \
+         @least[arg1 / 1000000] = min(arg1); @most = max(arg1); @all = stats(arg1 % 7); }}",
+        program()
+    );
+    let run = run(&["-e", &script, "-c", &work(&format!("preempt {COUNT}"))])?;
+    for thread in 0..THREADS {
+        let text = named_text(thread);
+        run.expect(run.map(&format!("@by[{text}, true]")) == Some("20000"), "20000 calls of each thread")?;
+        let least = (thread + 1) * 1_000_000;
+        run.expect(run.map(&format!("@least[{}]", thread + 1)) == Some(&least.to_string()), "each least")?;
+    }
+    let others = run.stdout.lines().filter(|it| it.starts_with("@by[")).count() as u64 - THREADS;
+    run.expect(others == 0, "no mixed texts")?;
+    run.expect(run.map("@n") == Some(&(THREADS * COUNT).to_string()), "all calls")?;
+    run.expect(run.map("@most") == Some(&(THREADS * 1_000_000 + COUNT - 1).to_string()), "the greatest")?;
+    run.expect(run.map("@all").is_some_and(|it| it.contains(".count = 160000,")), "all calls in stats")
 }
 
 fn scheduler() -> Outcome {
