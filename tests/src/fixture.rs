@@ -254,16 +254,6 @@ fn interface(name: &str, mode: XdpMode) -> Target {
     Target::Interface { name: name.to_owned(), mode }
 }
 
-/// `*` stands for any text.
-fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len()).any(|at| rest.is_char_boundary(at) && glob(tail, &rest[at..]))
-        }),
-    }
-}
-
 fn imported(name: &str, text: &str) -> ImportedFile {
     ImportedFile { name: name.to_owned(), identity: name.to_owned(), text: text.to_owned() }
 }
@@ -274,7 +264,7 @@ impl Host for FixtureHost {
         let points = all(point)
             .into_iter()
             .map(|target| Point { kind: point.kind, target })
-            .filter(|it| glob(&wanted, &it.name()))
+            .filter(|it| lang::attach::glob(&wanted, &it.name()))
             .collect();
         Matches::Points(points)
     }

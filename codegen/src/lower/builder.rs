@@ -47,7 +47,8 @@ struct BlockState {
 /// A search for a variable's value through the blocks above.
 #[derive(Default)]
 struct Merges {
-    /// Blocks with a single way in that lie below the block asked last.
+    /// Blocks with a single way in between the last open merge, or the block that the search began
+    /// with, and the block asked last.
     way: Vec<Block>,
     /// Blocks with several ways in, not all of which are known yet.
     open: Vec<Merge>,
@@ -64,6 +65,9 @@ struct Merge {
     param: Value,
     /// The values from the first predecessors.
     incoming: Vec<Value>,
+    /// Blocks with a single way in between the merge that was open before and this one: what comes
+    /// out here is what they see.
+    below: Vec<Block>,
 }
 
 /// What a block says of a variable.
@@ -493,9 +497,7 @@ impl Builder {
                     continue;
                 }
             };
-            for passed in merges.way.drain(..) {
-                self.states[passed.index()].definitions.insert(variable, value);
-            }
+            self.remember(variable, value, std::mem::take(&mut merges.way));
             // A value of one way into a merge; the last one closes it.
             at = loop {
                 let Some(merge) = merges.open.last_mut() else { return value };
@@ -504,9 +506,18 @@ impl Builder {
                 if let Some(next) = predecessors.get(merge.incoming.len()) {
                     break *next;
                 }
-                let Some(merge) = merges.open.pop() else { return value };
+                let Some(mut merge) = merges.open.pop() else { return value };
+                let below = std::mem::take(&mut merge.below);
                 value = self.close(merge, variable, &merges.asked);
+                self.remember(variable, value, below);
             };
+        }
+    }
+
+    /// Notes what a variable is at the end of blocks that do not assign it.
+    fn remember(&mut self, variable: Variable, value: Value, blocks: Vec<Block>) {
+        for block in blocks {
+            self.states[block.index()].definitions.insert(variable, value);
         }
     }
 
@@ -541,7 +552,8 @@ impl Builder {
                 let param = self.value(ty);
                 self.states[block.index()].definitions.insert(variable, param);
                 merges.params.insert(param);
-                merges.open.push(Merge { block, param, incoming: Vec::new() });
+                let below = std::mem::take(&mut merges.way);
+                merges.open.push(Merge { block, param, incoming: Vec::new(), below });
                 LookUp::In(first)
             }
         }
@@ -550,7 +562,7 @@ impl Builder {
     /// Ends the search at a merge: one value from everywhere is that value, else it becomes a
     /// parameter.
     fn close(&mut self, merge: Merge, variable: Variable, asked: &HashSet<Value>) -> Value {
-        let Merge { block, param, incoming } = merge;
+        let Merge { block, param, incoming, below: _ } = merge;
         if !asked.contains(&param) && incoming.iter().all(|it| *it == incoming[0]) {
             self.states[block.index()].definitions.insert(variable, incoming[0]);
             if param.index() + 1 == self.function.values.len() {

@@ -195,12 +195,13 @@ impl Layout<'_, '_> {
 fn columns(comments: &[Comment]) -> (usize, bool) {
     let mut columns = 0;
     for comment in comments {
-        if comment.newlines > 0 {
+        // One to the end of the line may be as long as it is: no break before it makes it shorter.
+        if comment.newlines > 0 || comment.is_line {
             return (columns, true);
         }
         let first = comment.text.split('\n').next().unwrap_or("");
         columns += 1 + first.chars().count();
-        if comment.is_line || first.len() < comment.text.len() {
+        if first.len() < comment.text.len() {
             return (columns, true);
         }
     }

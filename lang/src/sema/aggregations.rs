@@ -51,6 +51,8 @@ impl<'a> Body<'_, 'a> {
             Some(arg) => {
                 let value = self.value(arg);
                 match self.as_int(value) {
+                    // A first value computed from the map itself: its sign comes to light in the next round.
+                    Err(wrong) if wrong.ty == Ty::Error => Some(wrong),
                     Ok(value) => {
                         let ty = wide(&value.ty);
                         Some(infer::coerce(value, &ty))

@@ -1,6 +1,7 @@
 //! All cases, by subject.
 
 mod commandline;
+mod differential;
 mod documents;
 mod errors;
 mod events;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Case> {
         settings::CASES,
         documents::CASES,
         commandline::CASES,
+        differential::CASES,
         privileges::CASES,
     ]
     .into_iter()
