@@ -15,6 +15,7 @@ const SOURCES: &[&str] = &[
     "codegen/src/target.rs",
     "lang/src/attach.rs",
     "lang/src/hir.rs",
+    "lang/src/hir/action.rs",
     "lang/src/probes.rs",
     "lang/src/source.rs",
     "lang/src/ty.rs",
