@@ -15,7 +15,7 @@ use super::syntax::{Node, Sort};
 /// read as numbers.
 pub fn generate(seed: u64, prefix: &str, open_loops: bool) -> Node {
     let mut random = Random::new(seed);
-    let budget = 20 + random.below(120);
+    let budget = 15 + random.below(70);
     let mut generator = Generator {
         random,
         budget,

@@ -7,6 +7,9 @@ use crate::differential::syntax::{Node, Sort};
 /// Loops inside one another, at most.
 const DEEPEST_LOOPS: usize = 2;
 
+/// Pieces of a loop's body, loops within it included.
+const LOOP_BUDGET: usize = 8;
+
 impl Generator {
     /// Any statement.
     pub fn statement(&mut self, depth: usize) -> Node {
@@ -15,7 +18,7 @@ impl Generator {
         }
         match self.random.below(20) {
             0..=2 => self.branch(depth),
-            3 | 4 if self.loops.len() < DEEPEST_LOOPS => self.looped(depth),
+            3 if self.loops.len() < DEEPEST_LOOPS => self.looped(depth),
             5 if self.loops.last() == Some(&Loop::Rounds) => self.jump(depth),
             6 if self.random.chance(10) => {
                 let condition = self.expression(&Sort::Bool, 3);
@@ -88,7 +91,18 @@ impl Generator {
         }
     }
 
+    /// A loop with a small body: the verifier's work grows with the ways through it to the power of
+    /// its rounds.
     fn looped(&mut self, depth: usize) -> Node {
+        let budget = self.budget;
+        self.budget = budget.min(LOOP_BUDGET);
+        let spendable = self.budget;
+        let node = self.looped_within(depth);
+        self.budget += budget - spendable;
+        node
+    }
+
+    fn looped_within(&mut self, depth: usize) -> Node {
         let rounds = self.random.below(6);
         let before = self.variables.len();
         let counter = self.name();
