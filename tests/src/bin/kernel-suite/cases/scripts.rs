@@ -45,12 +45,14 @@ pub const CASES: &[Case] = &[
     Case { name: "script bitesize", needs: &[Need::Disk], run: bitesize },
     Case { name: "script biolatency", needs: &[Need::Disk], run: biolatency },
     Case { name: "script biostacks", needs: &[Need::Disk], run: biostacks },
+    Case { name: "script writeback", needs: &[Need::Disk, Need::Program("sync")], run: writeback },
     Case { name: "disk scripts run without a disk", needs: &[], run: without_disk },
     Case { name: "script tcpconnect", needs: &[], run: tcpconnect },
     Case { name: "script tcplife", needs: &[], run: tcplife },
     Case { name: "script tcpretrans", needs: &[], run: tcpretrans },
     Case { name: "script tcpdrop", needs: &[], run: tcpdrop },
     Case { name: "script blocknets", needs: &[Need::Veth], run: blocknets },
+    Case { name: "script dropicmp", needs: &[Need::Veth], run: dropicmp },
     Case { name: "script gethostlatency", needs: &[Need::Program("getent")], run: gethostlatency },
     Case { name: "script threadsnoop", needs: &[Need::Program("python3")], run: threadsnoop },
     Case { name: "script bashreadline", needs: &[Need::Program("bash"), Need::Terminals], run: bashreadline },
@@ -270,6 +272,15 @@ fn biostacks() -> Outcome {
     seen.expect(fsync >= 1, "a stack through fsync")
 }
 
+fn writeback() -> Outcome {
+    let path = format!("{}-{}.sync", program(), std::process::id());
+    let load = format!("/bin/sh -c \"echo text > {path}; sync -f {path}\"");
+    let outcome = over_command(script!("writeback"), &load, &[]);
+    let _ = std::fs::remove_file(path);
+    let seen = outcome?;
+    seen.expect(!lines(&seen, "WB_REASON_SYNC").is_empty(), "pages written because of a sync")
+}
+
 /// Machines without a disk show that these scripts attach and end.
 fn without_disk() -> Outcome {
     for script in [script!("biosnoop"), script!("bitesize"), script!("biolatency"), script!("biostacks")] {
@@ -319,6 +330,15 @@ fn blocknets() -> Outcome {
     seen.expect((blocked, free) == (0, 10), "only pings from the blocked network lost")?;
     let due = "@dropped[documentation, 198.51.100.2]";
     seen.expect(seen.map(due) == Some("10"), &format!("{due}: 10"))
+}
+
+fn dropicmp() -> Outcome {
+    let link = Link::new()?;
+    let filter = link.filter(&["--allow", "verdict", "-e", script!("dropicmp"), "veth0"])?;
+    let answered = link.pings_to("10.77.0.1")?;
+    let seen = filter.stop(libc::SIGINT)?;
+    let due = "@dropped[10.77.0.2]";
+    seen.expect(answered == 0 && seen.map(due) == Some("10"), &format!("{due}: 10"))
 }
 
 fn gethostlatency() -> Outcome {

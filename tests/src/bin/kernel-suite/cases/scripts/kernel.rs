@@ -51,7 +51,7 @@ fn vfsstat() -> Outcome {
     let rows = seen.stdout.lines().skip(1).map(|it| it.split_whitespace().skip(1));
     let rows: Vec<Vec<u64>> = rows.map(|it| it.filter_map(|it| it.parse().ok()).collect()).collect();
     let total = |at: usize| rows.iter().filter_map(|it| it.get(at)).sum::<u64>();
-    let (writes, opens, unlinks) = (total(1), total(3), total(5));
+    let (writes, opens, unlinks) = (total(1), total(3), total(4));
     seen.expect(writes >= 50 && opens >= 100 && unlinks >= 50, "50 writes, 100 opens, 50 unlinks or more")
 }
 
