@@ -151,19 +151,15 @@ fn refused(port: u16) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Connections to a server that takes none: of those without a place in its queue, the kernel
-/// sends the first segment again after a second.
+/// Two connections to a server that takes none and has a queue for one: of the second one the
+/// kernel sends the first segment again after a second.
 fn backlog(port: u16) -> std::io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     // SAFETY: listen takes plain numbers; a second call only changes the length of the queue.
     unsafe { libc::listen(listener.as_raw_fd(), 0) };
-    let address = (Ipv4Addr::LOCALHOST, port).into();
-    let clients = (0..4).map(|_| {
-        std::thread::spawn(move || TcpStream::connect_timeout(&address, Duration::from_millis(2500)))
-    });
-    for client in clients.collect::<Vec<_>>() {
-        let _ = client.join();
-    }
+    let queued = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let _ = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), Duration::from_secs(3));
+    drop(queued);
     Ok(())
 }
 
