@@ -15,6 +15,7 @@ mod network;
 mod objects;
 mod privileges;
 mod repl;
+mod scripts;
 mod settings;
 mod subprograms;
 mod tracing;
@@ -42,6 +43,8 @@ pub fn all() -> Vec<Case> {
         network::CASES,
         objects::CASES,
         repl::CASES,
+        scripts::CASES,
+        scripts::KERNEL_CASES,
         settings::CASES,
         documents::CASES,
         commandline::CASES,

@@ -28,6 +28,8 @@ pub enum Need {
     Veth,
     /// Pseudo-terminals.
     Terminals,
+    /// A disk below this program's file.
+    Disk,
     /// Objects built on another kernel.
     Objects,
     /// A program of the system.
@@ -50,6 +52,7 @@ impl Need {
                 .then(|| "this kernel refuses BPF trampolines".to_owned()),
             Need::Terminals => crate::terminal::open().err(),
             Need::Veth => Need::Program("ip").missing(),
+            Need::Disk => (!on_disk()).then(|| "this program's file is on no disk".to_owned()),
             Need::Objects => std::env::var_os("OBJECTS")
                 .is_none()
                 .then(|| "no objects from another kernel here".to_owned()),
@@ -58,6 +61,13 @@ impl Need {
             }
         }
     }
+}
+
+/// Whether this program's file is on a block device that the kernel lists.
+fn on_disk() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = std::env::current_exe().and_then(std::fs::metadata).map_or(0, |it| it.dev());
+    Path::new(&format!("/sys/dev/block/{}:{}", libc::major(device), libc::minor(device))).exists()
 }
 
 /// The path of a program, by `PATH` and the system's folders.

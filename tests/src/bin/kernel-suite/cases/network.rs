@@ -18,7 +18,7 @@ const NEAR: &str = "10.77.0.1";
 const FAR: &str = "10.77.0.2";
 
 /// Two namespaces joined by a veth pair; removed when dropped.
-struct Link {
+pub(super) struct Link {
     near: String,
     far: String,
 }
@@ -30,7 +30,7 @@ fn ip(arguments: &str) -> Outcome {
 }
 
 impl Link {
-    fn new() -> Result<Link, String> {
+    pub(super) fn new() -> Result<Link, String> {
         let id = std::process::id();
         let link = Link { near: format!("ksn{id}"), far: format!("ksf{id}") };
         let Link { near, far } = &link;
@@ -58,8 +58,13 @@ impl Link {
 
     /// How many of ten pings from the far side are answered.
     fn pings(&self) -> Result<u32, String> {
+        self.pings_to(NEAR)
+    }
+
+    /// The same for any address of the near side.
+    pub(super) fn pings_to(&self, address: &str) -> Result<u32, String> {
         let ping = find_program("ping").map_or("busybox ping".to_owned(), |it| it);
-        let run = wait(&mut self.command(&self.far, &format!("{ping} -c 10 -i 0.1 -W 1 {NEAR}")))?;
+        let run = wait(&mut self.command(&self.far, &format!("{ping} -c 10 -i 0.1 -W 1 {address}")))?;
         let line = run.stdout.lines().find(|it| it.contains("packets transmitted")).unwrap_or_default();
         let answered = line.split(", ").nth(1).and_then(|it| it.split(' ').next()?.parse().ok());
         answered.ok_or_else(|| format!("no summary from ping: {} {}", run.stdout, run.stderr))
@@ -76,7 +81,14 @@ impl Link {
         Ok(client?.code == 0)
     }
 
-    fn filter(&self, arguments: &[&str]) -> Result<Running, String> {
+    /// Gives both sides one more address.
+    pub(super) fn add_addresses(&self, near: &str, far: &str) -> Outcome {
+        ip(&format!("-n {} addr add {near} dev veth0", self.near))?;
+        ip(&format!("-n {} addr add {far} dev veth1", self.far))
+    }
+
+    /// Runs `kscope` on the near side.
+    pub(super) fn filter(&self, arguments: &[&str]) -> Result<Running, String> {
         let mut command = self.command(&self.near, &crate::tracer::kscope());
         Running::start_command(command.args(arguments))
     }
