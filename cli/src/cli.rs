@@ -75,7 +75,7 @@ pub struct ScriptArgs {
     #[arg(short = 'e', value_name = "PROGRAM")]
     pub program: Option<String>,
 
-    /// Look for headers in this folder too, behind the script's own
+    /// Look for headers and imported files in this folder too, behind the script's own
     #[arg(short = 'I', value_name = "FOLDER")]
     pub folders: Vec<PathBuf>,
 

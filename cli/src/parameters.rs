@@ -52,7 +52,7 @@ pub fn refuse_unknown(named: &[(String, Option<String>)], parameters: &[Paramete
     let hint = match nearest(unknown, parameters.iter().map(|it| it.name.as_str())) {
         Some(near) => format!("did you mean `--{near}`?"),
         None if parameters.is_empty() => "it has none; `getopt(\"name\")` asks for one".to_owned(),
-        None => "`-- --help` lists those that it has".to_owned(),
+        None => "`kscope SCRIPT -- --help` lists those that it has".to_owned(),
     };
     let message = format!("the script has no option `--{unknown}`");
     Err(Failure::Machine { message, hint: Some(hint) })

@@ -47,6 +47,7 @@ impl UnsupportedArgs {
         let instead = [
             (self.emit_elf.is_some(), "--emit-elf", "kscope build -o FILE SCRIPT"),
             (self.emit_llvm.is_some(), "--emit-llvm", "kscope build --emit=ir SCRIPT"),
+            (self.fmt, "--fmt", "kscope fmt FILE"),
         ];
         if let Some((_, flag, command)) = instead.iter().find(|it| it.0) {
             return Err(Failure::Machine {
@@ -61,7 +62,6 @@ impl UnsupportedArgs {
             (self.no_feature.is_some(), "--no-feature"),
             (!self.dwarf_pid.is_empty(), "--dwarf-pid"),
             (self.usdt_file_activation, "--usdt-file-activation"),
-            (self.fmt, "--fmt"),
             (self.mode.is_some(), "--mode"),
             (self.test, "--test"),
             (self.bench, "--bench"),

@@ -8,6 +8,7 @@ use super::btf::Namespace;
 use super::btf::kernel::KernelTypes;
 use super::reason;
 use super::sys::bpf::{self, DebugInfo, ProgramSpec, attach_type, program_type};
+use super::sys::perf::{self, Scope, Table};
 use super::sys::{SysResult, kernel_identity};
 use super::target::host_target;
 use crate::backend::{Error, Result};
@@ -129,9 +130,11 @@ fn probe_types(host: &LinuxHost) -> Vec<Row> {
             multi(attach_type::TRACE_KPROBE_MULTI, bpf::has_kprobe_multi, "Linux 5.18, CONFIG_FPROBE"),
         ),
         ("fentry, fexit", trampolines(host)),
-        ("uprobe, uretprobe", uprobe),
+        ("uprobe, uretprobe, usdt", uprobe),
         ("uprobe.multi", multi(attach_type::TRACE_UPROBE_MULTI, bpf::has_uprobe_multi, "Linux 6.6")),
-        ("interval, profile", loads(program_type::PERF_EVENT, "CONFIG_PERF_EVENTS")),
+        ("interval, profile, software", loads(program_type::PERF_EVENT, "CONFIG_PERF_EVENTS")),
+        ("hardware", processor_counters()),
+        ("watchpoint", watchpoints()),
         ("xdp", loads(program_type::XDP, "CONFIG_NET")),
     ]
 }
@@ -146,6 +149,26 @@ fn multi(attach: u32, works: fn(BorrowedFd<'_>) -> bool, needs: &str) -> Offer {
         Ok(program) if works(program.as_fd()) => Offer::Yes(String::new()),
         Ok(_) => Offer::No(format!("needs {needs}")),
         Err(error) => offer(Err(error), needs),
+    }
+}
+
+/// Whether the processor counts at all: its cycles are counted for a moment.
+fn processor_counters() -> Offer {
+    const CYCLES: u64 = 0;
+    const SELDOM: u64 = 1 << 40;
+    match perf::open_counter(Table::Hardware, CYCLES, SELDOM, Scope::Cpu(0)) {
+        Err(error) if matches!(error.code, libc::ENOENT | libc::EOPNOTSUPP) => {
+            Offer::No("this machine's processor has no counters; virtual machines often have none".to_owned())
+        }
+        Err(error) if error.code == libc::EACCES => Offer::Unknown("counting needs root".to_owned()),
+        result => offer(result, "CONFIG_PERF_EVENTS"),
+    }
+}
+
+fn watchpoints() -> Offer {
+    match Path::new("/sys/bus/event_source/devices/breakpoint").exists() {
+        true => loads(program_type::PERF_EVENT, "CONFIG_PERF_EVENTS"),
+        false => Offer::No("CONFIG_HAVE_HW_BREAKPOINT is not set".to_owned()),
     }
 }
 

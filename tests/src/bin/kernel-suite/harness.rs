@@ -70,9 +70,12 @@ fn on_disk() -> bool {
     Path::new(&format!("/sys/dev/block/{}:{}", libc::major(device), libc::minor(device))).exists()
 }
 
+/// Where programs are beside the `PATH`. Debian's `llvm-19` keeps those without a version in their names apart.
+const FOLDERS: &str = ":/usr/sbin:/sbin:/usr/bin:/bin:/usr/lib/llvm-19/bin";
+
 /// The path of a program, by `PATH` and the system's folders.
 pub fn find_program(name: &str) -> Option<String> {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin:/usr/bin:/bin";
+    let path = std::env::var("PATH").unwrap_or_default() + FOLDERS;
     path.split(':').map(|folder| format!("{folder}/{name}")).find(|it| Path::new(it).is_file())
 }
 

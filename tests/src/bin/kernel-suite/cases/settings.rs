@@ -32,7 +32,7 @@ fn options() -> Outcome {
     seen.expect(seen.code == 0 && seen.stdout == help, help)?;
     for (option, part) in [
         ("--limt=5", "did you mean `--limit`?"),
-        ("--nonsense", "`-- --help` lists those that it has"),
+        ("--nonsense", "`kscope SCRIPT -- --help` lists those that it has"),
         ("--limit=3k", "`--limit` takes a number, not `3k`"),
         ("--limit", "`--limit` takes a number, nothing is given"),
         ("--quick=maybe", "`--quick` takes `true` or `false`, not `maybe`"),

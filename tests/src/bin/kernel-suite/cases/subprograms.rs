@@ -1,6 +1,6 @@
 //! Functions of scripts: the kernel's verifier takes them, and they compute what they say.
 
-use crate::harness::{Case, Need, Outcome};
+use crate::harness::{Case, Need, Outcome, find_program};
 use crate::tracer::{run, wait, work};
 use std::process::Command;
 
@@ -155,7 +155,8 @@ fn bpftool() -> Outcome {
 }
 
 fn objdump() -> Outcome {
-    let run = with_object(Command::new("llvm-objdump").args(["-d", "-S"]))?;
+    let program = find_program("llvm-objdump").ok_or("no llvm-objdump")?;
+    let run = with_object(Command::new(program).args(["-d", "-S"]))?;
     let shown = run.stdout.contains("<fn_label>:") && run.stdout.contains("if ($n < 0) { return $at.1; }");
     run.expect(run.code == 0 && shown, "the functions with their lines")
 }
