@@ -246,7 +246,7 @@ builtins! {
     /// Runs a command in a shell and prints its output.
     System = "system" ("(format, …)") Action;
     /// Prints a value or a map.
-    Print = "print" ("(value), (@map[, top[, div]]) or (@map, \"p50\", …)") Action;
+    Print = "print" ("(value), (@map[, top[, div]]) or (@map, \"p50\", \"average\", \"total\", …)") Action;
     /// Removes all entries of a map.
     Clear = "clear" ("(@map)") Action;
     /// Sets all values of a map to zero.

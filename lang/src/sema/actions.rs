@@ -6,7 +6,7 @@ use crate::ast;
 use crate::builtins::Builtin;
 use crate::diagnostic::Diagnostic;
 use crate::format;
-use crate::hir::{self, Action, ActionId, ActionKind, Conversion, ExprKind, StmtKind, Width};
+use crate::hir::{self, Action, ActionId, ActionKind, Conversion, ExprKind, StmtKind, Summary, Width};
 use crate::source::Span;
 use crate::ty::{Agg, Ty};
 
@@ -166,7 +166,7 @@ impl<'a> Body<'_, 'a> {
             }
             let map = self.whole_map(name, first.span);
             if let Some(ast::Expr { kind: ast::ExprKind::Str(_), .. }) = rest.first() {
-                return self.percentiles(name, map, rest);
+                return self.summary(name, map, rest);
             }
             self.no_further(rest.get(2..).unwrap_or_default(), "`print` of a map takes top and div")?;
             let limits: Vec<_> = rest.iter().map(|it| self.int64(it)).collect();
@@ -189,8 +189,8 @@ impl<'a> Body<'_, 'a> {
         Some((ActionKind::PrintValue, vec![value]))
     }
 
-    /// `print(@map, "p50", …)`
-    fn percentiles(
+    /// `print(@map, "p50", "average", …)`
+    fn summary(
         &mut self,
         name: &'a str,
         map: hir::MapId,
@@ -204,23 +204,29 @@ impl<'a> Body<'_, 'a> {
             _ => false,
         };
         if !histogram {
-            let message = format!("`{name}` is no histogram, only these have percentiles");
+            let message =
+                format!("`{name}` is no histogram, only these have percentiles, averages and totals");
             self.cx.report(Diagnostic::error(parts[0].span, message).hint("see `hist` and `lhist`"));
             return None;
         }
         let mut wanted = Vec::new();
         for part in parts {
             let text = self.text(part, "a percentile")?;
-            let Some(thousandths) = percentile(&text) else {
+            let found = match text.as_str() {
+                "average" => Some(Summary::Average),
+                "total" => Some(Summary::Total),
+                other => percentile(other).map(Summary::Percentile),
+            };
+            let Some(found) = found else {
                 let message = format!("`{text}` is no percentile");
-                self.cx.report(
-                    Diagnostic::error(part.span, message).hint("for example \"p50\", \"p99.9\" or \"p100\""),
-                );
+                let hint =
+                    "for example \"p50\", \"p99.9\" or \"p100\"; there are also \"average\" and \"total\"";
+                self.cx.report(Diagnostic::error(part.span, message).hint(hint));
                 return None;
             };
-            wanted.push(thousandths);
+            wanted.push(found);
         }
-        Some((ActionKind::PrintPercentiles(map, wanted), Vec::new()))
+        Some((ActionKind::PrintSummary(map, wanted), Vec::new()))
     }
 
     fn no_further(&mut self, rest: &[&'a ast::Expr], message: &str) -> Option<()> {
