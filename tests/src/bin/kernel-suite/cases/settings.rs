@@ -11,7 +11,11 @@ pub const CASES: &[Case] = &[
     Case { name: "missing probes stop, warn or are passed over", needs: &[], run: missing_probes },
     Case { name: "settings of memory change no result", needs: &[], run: memory },
     Case { name: "log_size is checked, and asked for by refused programs only", needs: &[], run: log_size },
-    Case { name: "debug information, stack modes and map sizes are set by the script", needs: &[], run: in_script },
+    Case {
+        name: "debug information, stack modes and map sizes are set by the script",
+        needs: &[],
+        run: in_script,
+    },
     Case { name: "the environment's settings win", needs: &[], run: environment },
     Case { name: "LINUX_VERSION_CODE is this kernel's", needs: &[], run: version },
 ];
@@ -103,7 +107,8 @@ fn in_script() -> Outcome {
         ("stack_mode = perf", false, true),
         ("show_debug_info = true", true, false),
     ] {
-        let script = format!("config = {{ {setting} }} BEGIN {{ print(config.show_debug_info); print(kstack(3)); }}");
+        let script =
+            format!("config = {{ {setting} }} BEGIN {{ print(config.show_debug_info); print(kstack(3)); }}");
         let seen = run(&["-q", "-e", &script])?;
         let frame = seen.stdout.lines().find(|it| it.starts_with([' ', '\t']) && !it.trim().is_empty());
         let frame = frame.ok_or_else(|| format!("no frame with {setting}: {}", seen.stdout))?;
@@ -114,7 +119,8 @@ fn in_script() -> Outcome {
     }
     let script = "config = { max_map_keys = 2 } BEGIN { for ($i : 0..5) { @[$i] = $i; } printf(\"%d\\n\", len(@)); clear(@); }";
     let seen = run(&["-q", "-e", script])?;
-    let right = seen.stdout.trim_end() == "2" && seen.stderr.contains("it holds 2 keys: 3 updates were refused");
+    let right =
+        seen.stdout.trim_end() == "2" && seen.stderr.contains("it holds 2 keys: 3 updates were refused");
     seen.expect(right, "two keys, three updates refused")
 }
 
