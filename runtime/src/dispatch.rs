@@ -140,7 +140,7 @@ impl Dispatcher {
             }
             let id = self.action(&record)?;
             if self.needs_backend(id) {
-                self.act_on_map(id, &record, backend)?;
+                self.act_on_kernel(id, &record, backend)?;
             } else {
                 self.act(id, &record)?;
             }
@@ -220,7 +220,8 @@ impl Dispatcher {
             ActionKind::PrintMap(_)
             | ActionKind::PrintSummary(..)
             | ActionKind::Clear(_)
-            | ActionKind::Zero(_) => true,
+            | ActionKind::Zero(_)
+            | ActionKind::Unwatch => true,
             // An aggregation's value is not in the record.
             ActionKind::PrintEntry(_) => !matches!(action.args.get(1), Some(ty) if !matches!(ty, Ty::Agg(_))),
             ActionKind::Printf(_)
@@ -283,15 +284,21 @@ impl Dispatcher {
             | ActionKind::PrintMap(_)
             | ActionKind::PrintSummary(..)
             | ActionKind::Clear(_)
-            | ActionKind::Zero(_) => Ok(()),
+            | ActionKind::Zero(_)
+            | ActionKind::Unwatch => Ok(()),
         };
         self.survive(printed)
     }
 
-    /// Carries out an action that reads or changes a map.
-    fn act_on_map(&mut self, id: usize, record: &[u8], backend: &mut dyn Backend) -> Result<()> {
+    /// Carries out an action that reads or changes a map, or what is attached.
+    fn act_on_kernel(&mut self, id: usize, record: &[u8], backend: &mut dyn Backend) -> Result<()> {
         match self.manifest.actions[id].kind.clone() {
             ActionKind::PrintSummary(map, parts) => self.print_summary(self.map(map)?, &parts, backend),
+            ActionKind::Unwatch => {
+                let address = self.arguments(id, record).first().map_or(0, Value::bits);
+                backend.unwatch(address);
+                Ok(())
+            }
             ActionKind::PrintMap(map) => {
                 let args = self.arguments(id, record);
                 let top = args.first().map(Value::bits);

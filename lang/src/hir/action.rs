@@ -45,6 +45,8 @@ pub enum ActionKind {
     Zero(MapId),
     /// `exit(code)`: one integer argument.
     Exit,
+    /// `unwatch(address)`: one integer argument.
+    Unwatch,
     /// `time(format)`
     Time(String),
     /// `join(strings, separator)`: one buffer of NUL-terminated strings.

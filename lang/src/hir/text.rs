@@ -239,6 +239,7 @@ impl<'a> Printer<'a> {
             ActionKind::Clear(map) => ("clear", Some(name(map))),
             ActionKind::Zero(map) => ("zero", Some(name(map))),
             ActionKind::Exit => ("exit", None),
+            ActionKind::Unwatch => ("unwatch", None),
             ActionKind::Time(format) => ("time", Some(format!("{format:?}"))),
             ActionKind::Join(separator) => ("join", Some(format!("{separator:?}"))),
         };

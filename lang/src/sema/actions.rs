@@ -1,5 +1,6 @@
 //! What user space does when a record arrives: `printf`, `print`, `exit` and their kin.
 
+use super::infer;
 use super::literals::int_value;
 use super::stmts::{Body, effect_expr};
 use crate::ast;
@@ -36,6 +37,7 @@ impl<'a> Body<'_, 'a> {
             Builtin::Clear => self.map_action(args[0], ActionKind::Clear),
             Builtin::Zero => self.map_action(args[0], ActionKind::Zero),
             Builtin::Exit => return self.exit(args, span),
+            Builtin::Unwatch => self.unwatch(args[0]),
             Builtin::Time => self.time(args),
             Builtin::Join => self.join(args),
             _ => unreachable!("only actions are carried out here"),
@@ -269,6 +271,19 @@ impl<'a> Body<'_, 'a> {
         }
         let send = self.send(ActionKind::Exit, vec![code], span);
         effect_expr(vec![send, self.end(span)], span)
+    }
+
+    /// `unwatch(address)`
+    fn unwatch(&mut self, address: &'a ast::Expr) -> Option<(ActionKind, Vec<hir::Expr>)> {
+        let address = self.value(address);
+        let address = match self.as_int(address) {
+            Ok(address) => infer::coerce(address, &Ty::U64),
+            Err(wrong) => {
+                self.not_a(&wrong, "an address");
+                return None;
+            }
+        };
+        (address.ty != Ty::Error).then(|| (ActionKind::Unwatch, vec![address]))
     }
 
     fn time(&mut self, args: &[&'a ast::Expr]) -> Option<(ActionKind, Vec<hir::Expr>)> {

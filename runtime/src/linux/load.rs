@@ -197,6 +197,7 @@ fn carries_text(action: &ActionKind) -> bool {
         | ActionKind::PrintSummary(..)
         | ActionKind::Clear(_)
         | ActionKind::Zero(_)
+        | ActionKind::Unwatch
         | ActionKind::Exit => false,
     }
 }

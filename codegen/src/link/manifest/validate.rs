@@ -82,6 +82,7 @@ impl Rules<'_> {
             | ActionKind::System(_)
             | ActionKind::PrintValue
             | ActionKind::Exit
+            | ActionKind::Unwatch
             | ActionKind::Time(_)
             | ActionKind::Join(_) => Ok(()),
         }
