@@ -306,7 +306,17 @@ impl Body<'_, '_> {
         self.zero(found, capacity);
         let buffer = self.address(found);
         let size = self.b.constant(capacity.into());
-        self.effect_reported(Helper::DPath, &[path, buffer, size]);
+        let status = self.call_reported(Helper::DPath, &[path, buffer, size]);
+        let (failed, done) = (self.b.block(), self.b.block());
+        let zero = self.b.constant(0);
+        self.b.branch(Cond::SLt, status, zero, failed, done);
+        // It begins before it knows that there is no room.
+        self.b.start(failed);
+        let end = self.b.constant(0);
+        self.b.store(1, found.ptr, found.offset, end);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+        let buffer = self.address(found);
         self.read_string(to, capacity, buffer, false);
     }
 

@@ -26,10 +26,10 @@ pub fn call(number: i32, arguments: &[Option<u64>; 5], world: &mut World) -> Res
 fn path(to: u64, size: u64, world: &mut World) -> Result<i64, String> {
     const PATH: &[u8] = b"/srv/file\0";
     const ENAMETOOLONG: i64 = -36;
+    world.memory.write(to, &vec![b'#'; size as usize])?;
     if (size as usize) < PATH.len() {
         return Ok(ENAMETOOLONG);
     }
-    world.memory.write(to, &vec![b'#'; size as usize])?;
     world.memory.write(to, PATH)?;
     Ok(PATH.len() as i64)
 }

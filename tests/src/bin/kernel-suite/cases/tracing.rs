@@ -275,7 +275,7 @@ fn objects() -> Outcome {
     text.expect(text.map(&format!("@[{shown}]")) == Some("1"), &shown)?;
     // No path of three bytes with its end: none of these files is in the root folder.
     text.expect(text.map("@short[]").is_some(), "an empty path")?;
-    let script = "fentry:tcp_connect { @ = socket_cookie(args.sk); @same = socket_cookie(args.sk) == @; }";
+    let script = "fentry:tcp_v4_connect { @ = socket_cookie(args.sk); if (socket_cookie(args.sk) == @) { @same = 1; } }";
     let seen = run(&["-e", script, "-c", &work("tcp-client 127.0.0.1:1")])?;
     let cookie = seen.map("@").and_then(|it| it.parse().ok()).unwrap_or(0u64);
     seen.expect(cookie != 0 && seen.map("@same") == Some("1"), "a number that stays")
