@@ -88,43 +88,40 @@ pub fn replace(function: &mut Function, by: &HashMap<Value, Value>) {
     }
 }
 
-/// Parameters (but the entry's) with the value that every edge passes, or themselves.
+/// Parameters (but the entry's) for which every edge passes the same value or themselves, with
+/// that value.
+///
+/// Optimistic: a parameter stands for what is passed for it until two values differ; then it
+/// stands for itself, for good. So chains of parameters fall in one go, and circles too.
 fn trivial_params(function: &Function) -> HashMap<Value, Value> {
-    let mut only: HashMap<Value, Option<Value>> = HashMap::new();
-    for block in &function.blocks {
-        for edge in block.terminator.edges() {
-            for (&param, &arg) in function.block(edge.block).params.iter().zip(&edge.args) {
-                if arg != param {
-                    let seen = only.entry(param).or_insert(Some(arg));
-                    *seen = seen.filter(|it| *it == arg);
+    let mut stands_for: Vec<Option<Value>> =
+        (0..function.values.len()).map(|it| Some(Value(it as u32))).collect();
+    let params = function.blocks.iter().skip(1).flat_map(|it| &it.params);
+    params.clone().for_each(|it| stands_for[it.index()] = None);
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for block in &function.blocks {
+            for edge in block.terminator.edges() {
+                if edge.block == Block(0) {
+                    continue;
+                }
+                for (&param, arg) in function.block(edge.block).params.iter().zip(&edge.args) {
+                    let known = stands_for[param.index()];
+                    let passed = stands_for[arg.index()];
+                    let new = match (known, passed) {
+                        (Some(itself), _) if itself == param => known,
+                        (_, None) => known,
+                        (None, passed) => passed,
+                        (Some(known), Some(passed)) if known == passed || passed == param => Some(known),
+                        (Some(_), Some(_)) => Some(param),
+                    };
+                    changed |= new != known;
+                    stands_for[param.index()] = new;
                 }
             }
         }
     }
-    let trivial: HashMap<Value, Value> =
-        only.into_iter().filter_map(|(param, it)| Some((param, it?))).collect();
-    let mut ends = HashMap::new();
-    for &param in trivial.keys() {
-        follow(param, &trivial, &mut ends);
-    }
-    // Two parameters may be each other's only value; such a circle is left alone.
-    ends.into_iter().filter_map(|(param, end)| Some((param, end?))).collect()
-}
-
-/// Notes for a parameter, and for those on the way, where the way of replacements ends; `None` when
-/// it goes in a circle.
-fn follow(param: Value, trivial: &HashMap<Value, Value>, ends: &mut HashMap<Value, Option<Value>>) {
-    let mut way = Vec::new();
-    let mut at = param;
-    let end = loop {
-        if let Some(end) = ends.get(&at) {
-            break *end;
-        }
-        let Some(&next) = trivial.get(&at) else { break Some(at) };
-        // Until the end is known, who comes by again has gone in a circle.
-        ends.insert(at, None);
-        way.push(at);
-        at = next;
-    };
-    ends.extend(way.into_iter().map(|it| (it, end)));
+    let found = params.filter_map(|&param| Some((param, stands_for[param.index()]?)));
+    found.filter(|(param, value)| param != value).collect()
 }

@@ -5,9 +5,10 @@
 
 use super::clean;
 use crate::helpers::Helper;
-use crate::ir::flow::{Flow, successors};
+use crate::ir::flow::Flow;
 use crate::ir::{Block, Function, Map, Op, Slot, Value};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// The look-ups made so far, by map and key.
 type Known = HashMap<(Map, Vec<Part>), Vec<(Place, Value)>>;
@@ -30,12 +31,13 @@ pub fn share(function: &mut Function) -> bool {
             };
             let above = known.entry((map, key)).or_default();
             let first = above.iter().rev().find(|(it, _)| flow.dominates(it.block, block));
-            match first {
-                Some((first, entry)) if !facts.changes_between(function, &flow, map, *first, here) => {
-                    same.insert(result, *entry);
-                }
-                _ => above.push((here, result)),
+            let known = first.filter(|(first, _)| !facts.changes_between(&flow, map, *first, here));
+            let entry = known.map_or(result, |(_, entry)| *entry);
+            if entry != result {
+                same.insert(result, entry);
             }
+            // The next one need not look further back than here.
+            above.push((here, entry));
         }
     }
     for block in &mut function.blocks {
@@ -72,8 +74,10 @@ struct Facts {
     stores: HashMap<Slot, Vec<(Place, Part)>>,
     /// Slots that something else may write.
     shared: HashSet<Slot>,
-    /// Where entries are added or removed, and of which map (`None`: of any).
-    changes: Vec<(Place, Option<Map>)>,
+    /// Where in a block entries are added or removed, and of which map (`None`: of any).
+    changes: HashMap<Block, Vec<(usize, Option<Map>)>>,
+    /// The maps of all changes.
+    changed: HashSet<Option<Map>>,
 }
 
 impl Facts {
@@ -116,15 +120,20 @@ impl Facts {
             Op::Call(Helper::MapLookupElem | Helper::MapLookupPercpuElem, args) => only_read.push(args[1]),
             Op::Call(Helper::MapUpdateElem | Helper::MapDeleteElem, args) => {
                 only_read.extend(&args[1..]);
-                self.changes.push((here, self.maps.get(&args[0]).copied()));
+                self.change(here, self.maps.get(&args[0]).copied());
             }
             Op::Call(Helper::ForEachMapElem | Helper::Loop, _) | Op::CallFunc(..) => {
-                self.changes.push((here, None))
+                self.change(here, None);
             }
             _ => {}
         }
         let other = op.operands().into_iter().filter(|it| !only_read.contains(it));
         self.shared.extend(other.filter_map(|it| self.slots.get(&it)));
+    }
+
+    fn change(&mut self, here: Place, map: Option<Map>) {
+        self.changes.entry(here.block).or_default().push((here.idx, map));
+        self.changed.insert(map);
     }
 
     fn content(&self, value: Value) -> Content {
@@ -158,37 +167,34 @@ impl Facts {
     }
 
     /// Whether entries of `map` may be added or removed on a way from `first` to `then`.
-    fn changes_between(&self, function: &Function, flow: &Flow, map: Map, first: Place, then: Place) -> bool {
-        let concerns = |it: &Option<Map>| it.is_none_or(|it| it == map);
-        let mut changes =
-            self.changes.iter().filter(|(_, it)| concerns(it)).map(|(place, _)| *place).peekable();
-        if changes.peek().is_none() {
+    /// `first` dominates `then`, so what leads to the one and not through the other lies between them.
+    fn changes_between(&self, flow: &Flow, map: Map, first: Place, then: Place) -> bool {
+        if !self.changed.contains(&None) && !self.changed.contains(&Some(map)) {
             return false;
         }
+        let changes = |block: Block, range: Range<usize>| {
+            let mut changes = self.changes.get(&block).into_iter().flatten();
+            changes.any(|(idx, it)| range.contains(idx) && it.is_none_or(|it| it == map))
+        };
         if first.block == then.block {
-            return changes.any(|it| it.block == first.block && (first.idx..then.idx).contains(&it.idx));
+            return changes(first.block, first.idx..then.idx);
         }
-        let below = reached(first.block, successors(function, first.block), |it| successors(function, it));
-        let above = reached(first.block, flow.predecessors[then.block.index()].clone(), |it| {
-            flow.predecessors[it.index()].clone()
-        });
-        changes.any(|it| {
-            (it.block == first.block && it.idx > first.idx)
-                || (it.block == then.block && it.idx < then.idx)
-                || (below.contains(&it.block) && above.contains(&it.block))
-        })
+        changes(first.block, first.idx..usize::MAX)
+            || changes(then.block, 0..then.idx)
+            || between(flow, first.block, then.block).into_iter().any(|it| changes(it, 0..usize::MAX))
     }
 }
 
-/// The blocks that are reached from `open` without passing `border`.
-fn reached(border: Block, mut open: Vec<Block>, next: impl Fn(Block) -> Vec<Block>) -> HashSet<Block> {
-    let mut reached = HashSet::new();
+/// The blocks that lead to `then` without passing `first`.
+fn between(flow: &Flow, first: Block, then: Block) -> HashSet<Block> {
+    let mut found = HashSet::new();
+    let mut open = flow.predecessors[then.index()].clone();
     while let Some(block) = open.pop() {
-        if block != border && reached.insert(block) {
-            open.extend(next(block));
+        if block != first && found.insert(block) {
+            open.extend(&flow.predecessors[block.index()]);
         }
     }
-    reached
+    found
 }
 
 #[cfg(test)]
