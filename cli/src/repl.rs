@@ -98,7 +98,7 @@ impl<'a> Prompt<'a> {
 
     /// Does what an entry says.
     fn enter(&mut self, text: &str) -> Result<Next, Failure> {
-        match entry::read(text) {
+        match entry::read(text, &self.definitions) {
             Entry::Nothing => Ok(Next::Entry),
             Entry::Command(command) => self.command(&command),
             Entry::Definitions(definitions) => self.define(definitions),
@@ -110,15 +110,13 @@ impl<'a> Prompt<'a> {
     /// Keeps definitions that go with those that are kept already, in whose place they come when they
     /// define the same.
     fn define(&mut self, new: Vec<Definition>) -> Result<Next, Failure> {
-        let mut definitions = self.definitions.clone();
-        definitions.retain(|it| new.iter().all(|new| new.key != it.key));
         let text: String = new.iter().map(|it| format!("{}\n", it.text)).collect();
         // Without a probe there is nothing to look at.
         let mut script =
-            Script::entry(format!("{text}begin {{ }}"), &definitions, !self.args.rules.no_warnings);
+            Script::entry(format!("{text}begin {{ }}"), &self.definitions, !self.args.rules.no_warnings);
         script.examine(&self.options(), &LinuxHost::new())?;
-        definitions.extend(new);
-        self.definitions = definitions;
+        self.definitions.retain(|it| new.iter().all(|new| new.key != it.key));
+        self.definitions.extend(new);
         Ok(Next::Entry)
     }
 

@@ -6,7 +6,7 @@ use crate::parameters;
 use crate::terminal;
 use codegen::{Object, Target};
 use lang::diagnostic::Fault;
-use lang::entry::Definition;
+use lang::entry::{Definition, beside};
 use lang::host::Host;
 use lang::parse::{Parsed, parse};
 use lang::{Diagnostic, FileId, Source, Sources, Span, ast, diagnostic, hir, sema};
@@ -53,6 +53,7 @@ impl Script {
 
     /// An entry at the prompt, with what was defined before.
     pub fn entry(text: String, definitions: &[Definition], warnings: bool) -> Script {
+        let definitions = beside(definitions, &text);
         let source = |text: String| Source { name: "stdin".to_owned(), text };
         let mut sources = Sources::of(source(text));
         for definition in definitions {

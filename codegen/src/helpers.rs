@@ -74,6 +74,7 @@ helpers! {
     GetNumaNodeId = 42 "get_numa_node_id" (4 . 10) 0 Scalar;
     OverrideReturn = 58 "override_return" (4 . 16) 2 Scalar;
     GetStack = 67 "get_stack" (4 . 18) 4 Scalar;
+    GetSocketCookie = 46 "get_socket_cookie" (5 . 12) 1 Scalar;
     GetCurrentCgroupId = 80 "get_current_cgroup_id" (4 . 18) 0 Scalar;
     SendSignal = 109 "send_signal" (5 . 3) 1 Scalar;
     ProbeReadUser = 112 "probe_read_user" (5 . 5) 3 Scalar;
@@ -88,6 +89,7 @@ helpers! {
     RingbufReserve = 131 "ringbuf_reserve" (5 . 8) 3 Memory;
     RingbufSubmit = 132 "ringbuf_submit" (5 . 8) 2 Scalar;
     RingbufDiscard = 133 "ringbuf_discard" (5 . 8) 2 Scalar;
+    DPath = 147 "d_path" (5 . 10) 3 Scalar;
     GetCurrentTaskBtf = 158 "get_current_task_btf" (5 . 11) 0 Kernel;
     ForEachMapElem = 164 "for_each_map_elem" (5 . 13) 4 Scalar;
     GetFuncIp = 173 "get_func_ip" (5 . 15) 1 Scalar;

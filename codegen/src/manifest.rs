@@ -12,7 +12,7 @@ use lang::ty::TypeTable;
 use serde::{Deserialize, Serialize};
 
 /// The format's version; the runtime refuses others.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What the runtime must know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -110,6 +110,10 @@ builtins! {
     Ctx = "ctx" ("-> pointer") Value;
     /// Process id of the child started by `-c`; 0 without.
     Cpid = "cpid" ("-> uint32") Value;
+    /// The path of an opened file or folder, from the kernel's `struct path`.
+    Path = "path" ("(path[, length]) -> string") Value;
+    /// A number that tells a socket from all others, from the kernel's `struct sock`.
+    SocketCookie = "socket_cookie" ("(sock) -> uint64") Value;
     /// Copies a string from memory, up to `max_strlen` bytes.
     Str = "str" ("(pointer[, length]) -> string") Value;
     /// A kernel address as a symbol.
@@ -246,13 +250,15 @@ builtins! {
     /// Runs a command in a shell and prints its output.
     System = "system" ("(format, …)") Action;
     /// Prints a value or a map.
-    Print = "print" ("(value), (@map[, top[, div]]) or (@map, \"p50\", …)") Action;
+    Print = "print" ("(value), (@map[, top[, div]]) or (@map, \"p50\", \"average\", \"total\", …)") Action;
     /// Removes all entries of a map.
     Clear = "clear" ("(@map)") Action;
     /// Sets all values of a map to zero.
     Zero = "zero" ("(@map)") Action;
     /// Ends the run with an exit code, 0 by default.
     Exit = "exit" ("([code])") Action;
+    /// Ends the watchpoints at an address.
+    Unwatch = "unwatch" ("(address)") Action;
     /// Prints the wall-clock time.
     Time = "time" ("([format])") Action;
     /// Prints an array of strings, separated by a space or the given string.

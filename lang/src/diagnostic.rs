@@ -43,6 +43,13 @@ pub struct Diagnostic {
     pub hints: Vec<String>,
 }
 
+/// The places that `span` was expanded from, with their lines; nothing outside of macros.
+pub fn expanded_from(span: Span, sources: &Sources) -> String {
+    let mut out = String::new();
+    text::trail(&mut out, sources, span);
+    out
+}
+
 impl Diagnostic {
     /// An error at `span`.
     pub fn error(span: Span, message: impl Into<String>) -> Self {

@@ -3,7 +3,7 @@
 //! Comes in: any text. Goes out: the script that it stands for. It types nothing; what is wrong with
 //! the script is left to the parser to say.
 
-use crate::ast::{Expr, ExprKind, Item, Script, Stmt, StmtKind, UnaryOp};
+use crate::ast::{Expr, ExprKind, Item, Script, Stmt, StmtKind, TypeBase, UnaryOp};
 use crate::builtins::{Builtin, Kind};
 use crate::expand::library;
 use crate::lex::{self, Token, TokenKind};
@@ -36,8 +36,31 @@ pub struct Definition {
     pub text: String,
 }
 
-/// What `text` is. A text that is neither is taken for what it begins like.
-pub fn read(text: &str) -> Entry {
+impl Definition {
+    /// Whether a call of that name gives a value; nothing when this does not define it.
+    fn gives_value(&self, name: &str) -> Option<bool> {
+        let defines =
+            |head: &str| self.key.strip_prefix(head).is_some_and(|it| it.split('(').next() == Some(name));
+        let (is_function, is_macro) = (defines("fn "), defines("macro "));
+        if !is_function && !is_macro {
+            return None;
+        }
+        match parsed(&self.text)?.items.into_iter().next()? {
+            Item::Function(function) => Some(
+                function
+                    .result
+                    .is_some_and(|it| it.pointers > 0 || it.base != TypeBase::Name("void".to_owned())),
+            ),
+            Item::Macro(function) => {
+                Some(matches!(function.body.stmts.last().map(|it| &it.kind), Some(StmtKind::Value(_))))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What `text` is, behind what was defined before. A text that is neither is taken for what it begins like.
+pub fn read(text: &str, definitions: &[Definition]) -> Entry {
     if let Some(command) = text.trim_start().strip_prefix(':') {
         return Entry::Command(command.trim().to_owned());
     }
@@ -53,7 +76,9 @@ pub fn read(text: &str) -> Entry {
     }
     let wrapped = format!("begin {{ {}\n}}", text.trim());
     match parsed(&wrapped).as_ref().and_then(single_probe) {
-        Some([Stmt { kind: StmtKind::Expr(value) | StmtKind::Value(value), .. }]) if is_idle(value) => {
+        Some([Stmt { kind: StmtKind::Expr(value) | StmtKind::Value(value), .. }])
+            if is_idle(value, definitions) =>
+        {
             let value = &wrapped[value.span.start as usize..value.span.end as usize];
             Entry::Statements(format!("begin {{ print({value}) }}"))
         }
@@ -61,6 +86,13 @@ pub fn read(text: &str) -> Entry {
         None if begins_like_statements(text) => Entry::Statements(wrapped),
         None => Entry::Script(text.to_owned()),
     }
+}
+
+/// The definitions that a script goes with: those that it does not define itself.
+pub fn beside<'a>(definitions: &'a [Definition], text: &str) -> Vec<&'a Definition> {
+    let items = parsed(text).map(|it| it.items).unwrap_or_default();
+    let own: Vec<String> = items.iter().filter_map(|it| Some(definition(it, text)?.key)).collect();
+    definitions.iter().filter(|it| !own.contains(&it.key)).collect()
 }
 
 /// Whether `text` needs another line. Attach points still lack a body, so they do as well.
@@ -89,6 +121,7 @@ fn definition(item: &Item, text: &str) -> Option<Definition> {
             (format!("macro {}({})", function.name.text, kinds.join(",")), function.span)
         }
         Item::Function(function) => (format!("fn {}", function.name.text), function.span),
+        Item::MapDecl(map) => (format!("let {}", map.name.text), map.span),
         Item::C(span) => {
             let code = &text[span.start as usize..span.end as usize];
             let head = code.split(['{', '(']).next().unwrap_or(code);
@@ -97,8 +130,8 @@ fn definition(item: &Item, text: &str) -> Option<Definition> {
         _ => return None,
     };
     let mut text = text[span.start as usize..span.end as usize].to_owned();
-    // An import's `;` is not part of it.
-    text.extend(matches!(item, Item::Import(_)).then_some(';'));
+    // The `;` is not part of these.
+    text.extend(matches!(item, Item::Import(_) | Item::MapDecl(_)).then_some(';'));
     Some(Definition { key, text })
 }
 
@@ -116,12 +149,12 @@ fn single_probe(script: &Script) -> Option<&[Stmt]> {
 }
 
 /// Whether the expression only gives a value, so that it can be typed for nothing but to see it.
-fn is_idle(expr: &Expr) -> bool {
+fn is_idle(expr: &Expr, definitions: &[Definition]) -> bool {
     use ExprKind::*;
     match &expr.kind {
         Int(_) | Bool(_) | Str(_) | Ipv4(_) | Mac(_) | Map { .. } | Positional(_) | PositionalCount => true,
-        Word(name) => is_value(name),
-        Call { name, .. } => is_value(&name.text),
+        Word(name) => is_value(name, definitions),
+        Call { name, .. } => is_value(&name.text, definitions),
         Unary(UnaryOp::AddressOf, _) => false,
         Unary(..) | Binary(..) | In(..) | Ternary(..) | Cast(..) | Field { .. } => true,
         TupleIndex(..) | Index(..) | Tuple(_) | Record(_) | Sizeof(_) | Offsetof(..) => true,
@@ -129,7 +162,10 @@ fn is_idle(expr: &Expr) -> bool {
     }
 }
 
-fn is_value(name: &str) -> bool {
+fn is_value(name: &str, definitions: &[Definition]) -> bool {
+    if let Some(gives) = definitions.iter().rev().find_map(|it| it.gives_value(name)) {
+        return gives;
+    }
     match Builtin::from_name(name) {
         Some(builtin) => matches!(builtin.kind(), Kind::Value | Kind::Compiler),
         None => library::gives_value(name),
@@ -207,7 +243,7 @@ mod tests {
             ("kprobe:f { @x = }", script("kprobe:f { @x = }")),
             ("} end {", script("} end {")),
         ] {
-            assert_eq!(read(text), expected, "{text}");
+            assert_eq!(read(text, &[]), expected, "{text}");
         }
     }
 
@@ -232,11 +268,28 @@ mod tests {
                 "fn f($x: int8): int8 { return $x; }",
                 define(&[("fn f", "fn f($x: int8): int8 { return $x; }")]),
             ),
+            ("let @m = lpm(10);", define(&[("let @m", "let @m = lpm(10);")])),
             ("macro m() { 1 } begin { m }", Entry::Script("macro m() { 1 } begin { m }".to_owned())),
             ("ppid", Entry::Statements("begin { print(ppid) }".to_owned())),
             ("is_err(1)", Entry::Statements("begin { print(is_err(1)) }".to_owned())),
         ] {
-            assert_eq!(read(text), expected, "{text}");
+            assert_eq!(read(text, &[]), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn calls_of_what_was_defined_show_their_value() {
+        let text =
+            "fn f($x: int8): int8 { return $x; } fn g() { @ = 1; } macro m(x) { x } macro n(x) { @ = x; }";
+        let Entry::Definitions(definitions) = read(text, &[]) else { panic!("no definitions") };
+        for (text, expected) in [
+            ("f(1)", "begin { print(f(1)) }"),
+            ("g()", "begin { g()\n}"),
+            ("m(1);", "begin { print(m(1)) }"),
+            ("n(1);", "begin { n(1);\n}"),
+            ("other()", "begin { other()\n}"),
+        ] {
+            assert_eq!(read(text, &definitions), Entry::Statements(expected.to_owned()), "{text}");
         }
     }
 

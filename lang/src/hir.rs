@@ -8,7 +8,7 @@ mod action;
 pub mod text;
 mod walk;
 
-pub use action::{Action, ActionKind, Conversion, Format, Piece, Width};
+pub use action::{Action, ActionKind, Conversion, Format, Piece, Summary, Width};
 
 use crate::attach::Point;
 use crate::builtins::Builtin;

@@ -96,6 +96,9 @@ pub trait Backend {
     /// Detaches everything; nothing fires afterwards.
     fn detach(&mut self);
 
+    /// Ends the watchpoints at an address.
+    fn unwatch(&mut self, address: u64);
+
     /// Hands every waiting record to `each`, in order.
     fn drain(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()>;
 

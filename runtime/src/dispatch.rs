@@ -15,14 +15,14 @@ use crate::clock::{Clock, Dialect, strftime};
 use crate::decode::{Context, decode, unsigned};
 use crate::linux::reason;
 use crate::maps;
-use crate::output::{Message, Output, formatted, percentiles};
+use crate::output::{Message, Output, formatted, summary};
 use crate::outside::{Outside, ThisMachine};
 use crate::symbols::Symbols;
 use crate::value::Value;
 use codegen::Manifest;
 use codegen::manifest::MapEntry;
 use failures::Floods;
-use lang::hir::{ActionKind, MapId};
+use lang::hir::{ActionKind, MapId, Summary};
 use lang::layout;
 use lang::ty::{Ty, TypeTable};
 use std::io;
@@ -140,7 +140,7 @@ impl Dispatcher {
             }
             let id = self.action(&record)?;
             if self.needs_backend(id) {
-                self.act_on_map(id, &record, backend)?;
+                self.act_on_kernel(id, &record, backend)?;
             } else {
                 self.act(id, &record)?;
             }
@@ -218,9 +218,10 @@ impl Dispatcher {
         let Some(action) = self.manifest.actions.get(id) else { return false };
         match action.kind {
             ActionKind::PrintMap(_)
-            | ActionKind::PrintPercentiles(..)
+            | ActionKind::PrintSummary(..)
             | ActionKind::Clear(_)
-            | ActionKind::Zero(_) => true,
+            | ActionKind::Zero(_)
+            | ActionKind::Unwatch => true,
             // An aggregation's value is not in the record.
             ActionKind::PrintEntry(_) => !matches!(action.args.get(1), Some(ty) if !matches!(ty, Ty::Agg(_))),
             ActionKind::Printf(_)
@@ -281,18 +282,22 @@ impl Dispatcher {
             }
             ActionKind::Exit
             | ActionKind::PrintMap(_)
-            | ActionKind::PrintPercentiles(..)
+            | ActionKind::PrintSummary(..)
             | ActionKind::Clear(_)
-            | ActionKind::Zero(_) => Ok(()),
+            | ActionKind::Zero(_)
+            | ActionKind::Unwatch => Ok(()),
         };
         self.survive(printed)
     }
 
-    /// Carries out an action that reads or changes a map.
-    fn act_on_map(&mut self, id: usize, record: &[u8], backend: &mut dyn Backend) -> Result<()> {
+    /// Carries out an action that reads or changes a map, or what is attached.
+    fn act_on_kernel(&mut self, id: usize, record: &[u8], backend: &mut dyn Backend) -> Result<()> {
         match self.manifest.actions[id].kind.clone() {
-            ActionKind::PrintPercentiles(map, parts) => {
-                self.print_percentiles(self.map(map)?, &parts, backend)
+            ActionKind::PrintSummary(map, parts) => self.print_summary(self.map(map)?, &parts, backend),
+            ActionKind::Unwatch => {
+                let address = self.arguments(id, record).first().map_or(0, Value::bits);
+                backend.unwatch(address);
+                Ok(())
             }
             ActionKind::PrintMap(map) => {
                 let args = self.arguments(id, record);
@@ -353,8 +358,8 @@ impl Dispatcher {
         self.survive(printed)
     }
 
-    /// Prints percentiles of a map's histograms.
-    fn print_percentiles(&mut self, idx: usize, parts: &[u32], backend: &mut dyn Backend) -> Result<()> {
+    /// Prints what a map's histograms tell of their values.
+    fn print_summary(&mut self, idx: usize, parts: &[Summary], backend: &mut dyn Backend) -> Result<()> {
         let (entry, mut cx) = self.entry(idx);
         let mut entries = maps::snapshot(entry, backend, &mut cx)?;
         if entries.is_empty() {
@@ -362,7 +367,7 @@ impl Dispatcher {
         }
         for (_, value) in &mut entries {
             if let Value::Hist(histogram) = value {
-                *value = percentiles(histogram, parts);
+                *value = summary(histogram, parts);
             }
         }
         let name = self.manifest.maps[idx].map.name.clone();

@@ -32,6 +32,8 @@ impl Backend for Memory {
 
     fn detach(&mut self) {}
 
+    fn unwatch(&mut self, _: u64) {}
+
     fn drain(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         self.records.drain(..).for_each(|record| each(&record));
         Ok(())

@@ -131,6 +131,14 @@ impl Backend for LinuxBackend {
         attach::close_all(ends.collect());
     }
 
+    fn unwatch(&mut self, address: u64) {
+        // The links go first and the breakpoints last, as at the end.
+        let ended = self.attachments.extract_if(.., |it| it.watched == Some(address));
+        let (links, events): (Vec<_>, Vec<_>) = ended.map(|it| (it.link, it.event)).unzip();
+        attach::close_all(links.into_iter().flatten().collect());
+        attach::close_all(events.into_iter().flatten().collect());
+    }
+
     fn drain(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         if let Some(ring) = &mut self.loaded.ring {
             ring.drain(each);

@@ -16,7 +16,7 @@ mod text;
 use crate::value::{Bucket, Histogram, Value};
 use codegen::failure::Failure;
 use lang::diagnostic::counted;
-use lang::hir::{Format as PrintfFormat, MapKind};
+use lang::hir::{Format as PrintfFormat, MapKind, Summary};
 use lang::source::{Sources, Span};
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
@@ -302,15 +302,22 @@ pub fn formatted(format: &PrintfFormat, args: &[Value]) -> Vec<u8> {
     text
 }
 
-/// The number of a histogram's values and the buckets of its percentiles, as a record.
-pub fn percentiles(histogram: &Histogram, thousandths: &[u32]) -> Value {
+/// The number of a histogram's values and what else it tells of them, as a record.
+pub fn summary(histogram: &Histogram, parts: &[Summary]) -> Value {
     let total = histogram.total();
     let count = ("count".to_owned(), Value::Uint(total as u64, 8));
-    let buckets = thousandths.iter().map(|&part| {
-        let name = format!("p{}", f64::from(part) / 1000.0);
-        (name, Value::Text(histogram::percentile(histogram, part)))
+    let parts = parts.iter().map(|&part| {
+        let (name, text) = match part {
+            Summary::Percentile(thousandths) => {
+                let name = format!("p{}", f64::from(thousandths) / 1000.0);
+                (name, histogram::percentile(histogram, thousandths))
+            }
+            Summary::Average => ("average".to_owned(), histogram::average(histogram)),
+            Summary::Total => ("total".to_owned(), histogram::total(histogram)),
+        };
+        (name, Value::Text(text))
     });
-    Value::Record([count].into_iter().chain(buckets).collect())
+    Value::Record([count].into_iter().chain(parts).collect())
 }
 
 /// The entries that `print` shows: the last `top` (all for 0), with values divided by `div`.

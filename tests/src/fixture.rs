@@ -83,6 +83,7 @@ const STRUCTS: &[Layout] = &[
             Member("f_pos", T::Int(8, true), 48, None),
         ],
     ),
+    Layout("sock", 64, false, &[Member("sk_protocol", T::Int(2, false), 40, None)]),
 ];
 
 const ENUMS: &[(&str, &[(&str, i64)])] =
@@ -110,6 +111,8 @@ const FUNCTIONS: &[Function] = &[
         T::Int(4, true),
         0xffff_ffff_8110_2000,
     ),
+    Function("security_file_open", &[("file", T::Pointer("file"))], T::Int(4, true), 0xffff_ffff_8110_3000),
+    Function("tcp_connect", &[("sk", T::Pointer("sock"))], T::Int(4, true), 0xffff_ffff_8110_4000),
 ];
 
 const RAW_TRACEPOINTS: &[(&str, &[(&str, T)])] = &[

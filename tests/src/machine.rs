@@ -313,6 +313,13 @@ impl Backend for Machine {
         self.attached.clear();
     }
 
+    fn unwatch(&mut self, address: u64) {
+        self.attached.retain(|plan| {
+            let watches = |point: &lang::attach::Point| matches!(point.target, lang::attach::Target::Memory { address: at, .. } if at == address);
+            !plan.points.iter().any(watches)
+        });
+    }
+
     fn drain(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         for map in &mut self.world.maps {
             map.records.drain(..).for_each(|record| each(&record));

@@ -152,8 +152,8 @@ fn objects_are_read_back() {
             "it is an eBPF object, but not built by kscope: it has no section .kscope",
         ),
         (
-            replaced(b"{\"version\":2,", b"{\"version\":9,"),
-            "it was built by another version of kscope: its manifest has format 9, this kscope reads format 2",
+            replaced(b"{\"version\":3,", b"{\"version\":9,"),
+            "it was built by another version of kscope: its manifest has format 9, this kscope reads format 3",
         ),
         (replaced(b"GPL\0", b"MIT\0"), "it is damaged: it was changed after it was built"),
     ];

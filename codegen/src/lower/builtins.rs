@@ -75,6 +75,13 @@ impl Body<'_, '_> {
             }
             Builtin::Cgroup => self.b.call(Helper::GetCurrentCgroupId, &[]),
             Builtin::Func => self.function_address(),
+            Builtin::SocketCookie => match args {
+                [sock] => {
+                    let sock = self.trusted(sock);
+                    self.call_new(Helper::GetSocketCookie, &[sock], "socket_cookie", span)
+                }
+                _ => self.not_here(builtin, span),
+            },
             Builtin::Len => self.frames(args),
             Builtin::Ctx => self.ctx,
             Builtin::Strlen
@@ -111,6 +118,7 @@ impl Body<'_, '_> {
         match (builtin, &expr.ty) {
             (Builtin::Comm, ty) => self.task_name_into(self.cx.size_of(ty), to),
             (Builtin::Str, Ty::Str(capacity)) => self.str_into(args, *capacity, to),
+            (Builtin::Path, Ty::Str(capacity)) => self.path_into(args, *capacity, expr.span, to),
             (Builtin::Kstack | Builtin::Ustack, Ty::Stack(stack)) => self.stack_into(*stack, to),
             (Builtin::Func, _) => {
                 let address = self.function_address();
@@ -286,6 +294,30 @@ impl Body<'_, '_> {
         }
         self.cx.error(self.b.span(), "`func` is not available in this probe");
         self.b.constant(0)
+    }
+
+    /// `path(p)`. The kernel builds a path from its end and moves it to the front, so what is behind the
+    /// path is left of that: only the string is taken.
+    fn path_into(&mut self, args: &[Expr], capacity: u32, span: Span, to: Memory) {
+        let [path] = args else { return self.zero(to, capacity) };
+        self.require(Helper::DPath, "path", span);
+        let path = self.trusted(path);
+        let found = self.allocate(capacity);
+        self.zero(found, capacity);
+        let buffer = self.address(found);
+        let size = self.b.constant(capacity.into());
+        let status = self.call_reported(Helper::DPath, &[path, buffer, size]);
+        let (failed, done) = (self.b.block(), self.b.block());
+        let zero = self.b.constant(0);
+        self.b.branch(Cond::SLt, status, zero, failed, done);
+        // It begins before it knows that there is no room.
+        self.b.start(failed);
+        let end = self.b.constant(0);
+        self.b.store(1, found.ptr, found.offset, end);
+        self.b.jump(done, &[]);
+        self.b.start(done);
+        let buffer = self.address(found);
+        self.read_string(to, capacity, buffer, false);
     }
 
     /// u64 address, u64 pid.

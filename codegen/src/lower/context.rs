@@ -11,6 +11,7 @@ use super::registers;
 use crate::ir::{BinOp, Cond, Op, Value};
 use crate::target::Arch;
 use lang::Span;
+use lang::hir::{Expr, ExprKind};
 use lang::probes::ProbeKind;
 use lang::ty::{IntTy, Ty};
 use lang::usdt::{self, Operand};
@@ -141,6 +142,28 @@ impl Body<'_, '_> {
             Ty::Ptr(..) => self.launder(slot),
             // The kernel passes narrow integers as they come, the upper bits may be anything.
             _ => self.extend(slot, self.int_ty(ty)),
+        }
+    }
+
+    /// A pointer as the kernel knows it: an argument, or a place in what one points to, whose distance is
+    /// added to it. What comes otherwise is only a number to the kernel.
+    pub fn trusted(&mut self, pointer: &Expr) -> Value {
+        match &pointer.kind {
+            ExprKind::Argument(idx) => self.b.load(8, false, self.ctx, 8 * *idx as i32),
+            ExprKind::AddressOf(place) => self.trusted_place(place),
+            _ => self.scalar(pointer),
+        }
+    }
+
+    fn trusted_place(&mut self, place: &Expr) -> Value {
+        match &place.kind {
+            ExprKind::Deref(pointer) => self.trusted(pointer),
+            ExprKind::Member { base, path } => {
+                let address = self.trusted_place(base);
+                let place = self.member_of(Place::Foreign { address, user: false }, path);
+                self.foreign(place).0
+            }
+            _ => self.scalar(place),
         }
     }
 

@@ -218,6 +218,11 @@ impl Body<'_, '_> {
 
     fn member(&mut self, base: &Expr, path: &[(StructId, u32)]) -> Place {
         let base = self.place(base);
+        self.member_of(base, path)
+    }
+
+    /// A member of what is at a place.
+    pub fn member_of(&mut self, base: Place, path: &[(StructId, u32)]) -> Place {
         let Some(&(root, _)) = path.first() else { return base };
         let offset = path.iter().map(|step| self.field(*step).map_or(0, |it| it.offset)).sum();
         let relocated = matches!(self.cx.program.types.struct_def(root).origin, Origin::Btf { .. });

@@ -34,8 +34,9 @@ pub(super) fn render(diagnostic: &Diagnostic, sources: &Sources) -> String {
     out
 }
 
-/// The places that `span` was expanded from; of many the first, and the last, which is the script's.
-fn trail(out: &mut String, sources: &Sources, span: Span) {
+/// The places that `span` was expanded from, with their lines; of many the first, and the last, which
+/// is the script's.
+pub(super) fn trail(out: &mut String, sources: &Sources, span: Span) {
     let n_places = sources.trail(span).count();
     let n_left_out = n_places.saturating_sub(TRAIL_LIMIT);
     for (idx, from) in sources.trail(span).enumerate() {

@@ -8,7 +8,10 @@ use crate::source::{Source, Sources};
 use std::cell::OnceCell;
 
 /// The files, with their names below `stdlib/`.
-const MODULES: [(&str, &str); 1] = [("task.bt", include_str!("../../../stdlib/task.bt"))];
+const MODULES: [(&str, &str); 2] = [
+    ("assert.bt", include_str!("../../../stdlib/assert.bt")),
+    ("task.bt", include_str!("../../../stdlib/task.bt")),
+];
 
 /// Where the files of the library lie that a script uses.
 #[derive(Default)]

@@ -35,8 +35,8 @@ pub enum ActionKind {
     PrintValue,
     /// `print(@map)`, `print(@map, top)`, `print(@map, top, div)`: 0 to 2 integer arguments.
     PrintMap(MapId),
-    /// `print(@map, "p50", …)`: percentiles of histograms, in thousandths of a percent.
-    PrintPercentiles(MapId, Vec<u32>),
+    /// `print(@map, "p50", …)`: what histograms tell of their values.
+    PrintSummary(MapId, Vec<Summary>),
     /// `print(@map[key])`: the key, then the value.
     PrintEntry(MapId),
     /// `clear(@map)`
@@ -45,10 +45,23 @@ pub enum ActionKind {
     Zero(MapId),
     /// `exit(code)`: one integer argument.
     Exit,
+    /// `unwatch(address)`: one integer argument.
+    Unwatch,
     /// `time(format)`
     Time(String),
     /// `join(strings, separator)`: one buffer of NUL-terminated strings.
     Join(String),
+}
+
+/// What a histogram tells of the values that are counted in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Summary {
+    /// `"p99.9"`: the bucket of a percentile, in thousandths of a percent.
+    Percentile(u32),
+    /// `"average"`: between which numbers the average is.
+    Average,
+    /// `"total"`: between which numbers the sum is.
+    Total,
 }
 
 /// A parsed `printf` format.

@@ -234,11 +234,12 @@ impl<'a> Printer<'a> {
             ActionKind::System(format) => ("system", Some(format_text(format))),
             ActionKind::PrintValue => ("print", None),
             ActionKind::PrintMap(map) => ("print", Some(name(map))),
-            ActionKind::PrintPercentiles(map, _) => ("print", Some(format!("{}, percentiles", name(map)))),
+            ActionKind::PrintSummary(map, _) => ("print", Some(format!("{}, summary", name(map)))),
             ActionKind::PrintEntry(map) => ("print", Some(format!("{}[…]", name(map)))),
             ActionKind::Clear(map) => ("clear", Some(name(map))),
             ActionKind::Zero(map) => ("zero", Some(name(map))),
             ActionKind::Exit => ("exit", None),
+            ActionKind::Unwatch => ("unwatch", None),
             ActionKind::Time(format) => ("time", Some(format!("{format:?}"))),
             ActionKind::Join(separator) => ("join", Some(format!("{separator:?}"))),
         };

@@ -1,12 +1,13 @@
 //! What user space does when a record arrives: `printf`, `print`, `exit` and their kin.
 
+use super::infer;
 use super::literals::int_value;
 use super::stmts::{Body, effect_expr};
 use crate::ast;
 use crate::builtins::Builtin;
 use crate::diagnostic::Diagnostic;
 use crate::format;
-use crate::hir::{self, Action, ActionId, ActionKind, Conversion, ExprKind, StmtKind, Width};
+use crate::hir::{self, Action, ActionId, ActionKind, Conversion, ExprKind, StmtKind, Summary, Width};
 use crate::source::Span;
 use crate::ty::{Agg, Ty};
 
@@ -36,6 +37,7 @@ impl<'a> Body<'_, 'a> {
             Builtin::Clear => self.map_action(args[0], ActionKind::Clear),
             Builtin::Zero => self.map_action(args[0], ActionKind::Zero),
             Builtin::Exit => return self.exit(args, span),
+            Builtin::Unwatch => self.unwatch(args[0]),
             Builtin::Time => self.time(args),
             Builtin::Join => self.join(args),
             _ => unreachable!("only actions are carried out here"),
@@ -166,7 +168,7 @@ impl<'a> Body<'_, 'a> {
             }
             let map = self.whole_map(name, first.span);
             if let Some(ast::Expr { kind: ast::ExprKind::Str(_), .. }) = rest.first() {
-                return self.percentiles(name, map, rest);
+                return self.summary(name, map, rest);
             }
             self.no_further(rest.get(2..).unwrap_or_default(), "`print` of a map takes top and div")?;
             let limits: Vec<_> = rest.iter().map(|it| self.int64(it)).collect();
@@ -189,8 +191,8 @@ impl<'a> Body<'_, 'a> {
         Some((ActionKind::PrintValue, vec![value]))
     }
 
-    /// `print(@map, "p50", …)`
-    fn percentiles(
+    /// `print(@map, "p50", "average", …)`
+    fn summary(
         &mut self,
         name: &'a str,
         map: hir::MapId,
@@ -204,23 +206,29 @@ impl<'a> Body<'_, 'a> {
             _ => false,
         };
         if !histogram {
-            let message = format!("`{name}` is no histogram, only these have percentiles");
+            let message =
+                format!("`{name}` is no histogram, only these have percentiles, averages and totals");
             self.cx.report(Diagnostic::error(parts[0].span, message).hint("see `hist` and `lhist`"));
             return None;
         }
         let mut wanted = Vec::new();
         for part in parts {
             let text = self.text(part, "a percentile")?;
-            let Some(thousandths) = percentile(&text) else {
+            let found = match text.as_str() {
+                "average" => Some(Summary::Average),
+                "total" => Some(Summary::Total),
+                other => percentile(other).map(Summary::Percentile),
+            };
+            let Some(found) = found else {
                 let message = format!("`{text}` is no percentile");
-                self.cx.report(
-                    Diagnostic::error(part.span, message).hint("for example \"p50\", \"p99.9\" or \"p100\""),
-                );
+                let hint =
+                    "for example \"p50\", \"p99.9\" or \"p100\"; there are also \"average\" and \"total\"";
+                self.cx.report(Diagnostic::error(part.span, message).hint(hint));
                 return None;
             };
-            wanted.push(thousandths);
+            wanted.push(found);
         }
-        Some((ActionKind::PrintPercentiles(map, wanted), Vec::new()))
+        Some((ActionKind::PrintSummary(map, wanted), Vec::new()))
     }
 
     fn no_further(&mut self, rest: &[&'a ast::Expr], message: &str) -> Option<()> {
@@ -263,6 +271,19 @@ impl<'a> Body<'_, 'a> {
         }
         let send = self.send(ActionKind::Exit, vec![code], span);
         effect_expr(vec![send, self.end(span)], span)
+    }
+
+    /// `unwatch(address)`
+    fn unwatch(&mut self, address: &'a ast::Expr) -> Option<(ActionKind, Vec<hir::Expr>)> {
+        let address = self.value(address);
+        let address = match self.as_int(address) {
+            Ok(address) => infer::coerce(address, &Ty::U64),
+            Err(wrong) => {
+                self.not_a(&wrong, "an address");
+                return None;
+            }
+        };
+        (address.ty != Ty::Error).then(|| (ActionKind::Unwatch, vec![address]))
     }
 
     fn time(&mut self, args: &[&'a ast::Expr]) -> Option<(ActionKind, Vec<hir::Expr>)> {

@@ -4,6 +4,7 @@ mod acting;
 mod addresses;
 mod find;
 mod names;
+mod objects;
 mod strings;
 mod symbols;
 mod task;
@@ -34,8 +35,8 @@ fn arity(builtin: Builtin) -> (usize, usize) {
         Ksym | Usym | Kaddr | Kptr | Uptr | Sum | Min | Max | Avg | Stats | Len | Clear | Zero | Strlen
         | Reg | Uaddr | Cgroupid | Signal | SignalThread | Override | Strcap | Bswap | Pton | Macaddr
         | Strerror | SignalName | SyscallName | KfuncExist | IsArray | IsInteger | IsLiteral | IsPtr
-        | IsStr | IsUnsignedInteger | Typeinfo => (1, 1),
-        Str | Buf | CgroupPath | PercpuKaddr | Ntop | Hist | Delete | Join => (1, 2),
+        | IsStr | IsUnsignedInteger | Typeinfo | SocketCookie | Unwatch => (1, 1),
+        Str | Buf | Path | CgroupPath | PercpuKaddr | Ntop | Hist | Delete | Join => (1, 2),
         Strftime | HasKey | Strstr | Strcontains | StartsWith | EndsWith | Strmatch | StrConcat
         | StaticAssert => (2, 2),
         Strncmp | Memcmp | WriteUser | Find | ContainerOf => (3, 3),
@@ -167,6 +168,8 @@ impl<'a> Body<'_, 'a> {
             Builtin::StrConcat => self.str_concat(args, span),
             Builtin::Buf => self.buf(args, span),
             Builtin::Memcmp => self.memcmp(args, span),
+            Builtin::Path => self.path(args, span),
+            Builtin::SocketCookie => self.socket_cookie(args[0], span),
             Builtin::Bswap => self.bswap(args[0], span),
             Builtin::Pton => self.pton(args[0], span),
             Builtin::Macaddr => self.macaddr(args[0], span),

@@ -345,13 +345,14 @@ impl<'a> Body<'_, 'a> {
 
     /// Notes a builtin that a function reads; why, if it may not.
     pub(super) fn read_in_function(&mut self, builtin: Builtin, span: Span) -> Option<Diagnostic> {
-        use Builtin::{ArgN, Args, Ctx, Drop, Func, Kstack, Pass, Probe, Probetype, Retval, Ustack};
+        use Builtin::{
+            ArgN, Args, Ctx, Drop, Func, Kstack, Pass, Path, Probe, Probetype, Retval, SocketCookie, Ustack,
+        };
         let function = self.function?;
         self.cx.functions.builtins.entry((function, builtin)).or_insert(span);
         match builtin {
-            Args | ArgN | Retval | Ctx | Func | Probe | Probetype | Kstack | Ustack | Pass | Drop => {
-                self.only_in_probes(builtin.name(), span)
-            }
+            Args | ArgN | Retval | Ctx | Func | Probe | Probetype | Kstack | Ustack | Pass | Drop | Path
+            | SocketCookie => self.only_in_probes(builtin.name(), span),
             _ => None,
         }
     }

@@ -19,8 +19,7 @@ use std::rc::Rc;
 const MOST_ARGS: u32 = 20;
 
 /// Words of bpftrace that are to come.
-const LATER: &[&str] =
-    &["assert", "assert_str", "dw_ustack", "kfunc_allowed", "path", "skboutput", "socket_cookie", "unwatch"];
+const LATER: &[&str] = &["dw_ustack", "kfunc_allowed", "skboutput"];
 
 impl<'a> Body<'_, 'a> {
     /// A bare word.

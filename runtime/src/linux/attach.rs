@@ -97,11 +97,13 @@ pub struct Attachment {
     pub link: Option<OwnedFd>,
     /// Closed second: the kernel takes its instrumentation back.
     pub event: Option<OwnedFd>,
+    /// The address that a watchpoint watches.
+    pub watched: Option<u64>,
 }
 
 impl From<OwnedFd> for Attachment {
     fn from(link: OwnedFd) -> Self {
-        Attachment { link: Some(link), event: None }
+        Attachment { link: Some(link), ..Attachment::default() }
     }
 }
 
@@ -141,10 +143,10 @@ pub fn attach(
 /// Attaches a program to a perf event: by a link, or before Linux 5.15 by ioctl.
 pub fn attach_to_event(program: BorrowedFd<'_>, event: OwnedFd) -> SysResult<Attachment> {
     match bpf::link_perf_event(program, event.as_fd()) {
-        Ok(link) => Ok(Attachment { link: Some(link), event: Some(event) }),
+        Ok(link) => Ok(Attachment { link: Some(link), event: Some(event), watched: None }),
         Err(Errno { code: libc::EINVAL, .. }) => {
             bpf::perf_event_set_program(event.as_fd(), program)?;
-            Ok(Attachment { link: None, event: Some(event) })
+            Ok(Attachment { event: Some(event), ..Attachment::default() })
         }
         Err(errno) => Err(errno),
     }

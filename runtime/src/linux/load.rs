@@ -194,9 +194,10 @@ fn carries_text(action: &ActionKind) -> bool {
         | ActionKind::Time(_)
         | ActionKind::Join(_) => true,
         ActionKind::PrintMap(_)
-        | ActionKind::PrintPercentiles(..)
+        | ActionKind::PrintSummary(..)
         | ActionKind::Clear(_)
         | ActionKind::Zero(_)
+        | ActionKind::Unwatch
         | ActionKind::Exit => false,
     }
 }

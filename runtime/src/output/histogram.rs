@@ -33,6 +33,45 @@ pub fn percentile(histogram: &Histogram, thousandths: u32) -> String {
     holds.map_or(String::new(), |bucket| label(bucket, histogram.scale))
 }
 
+/// The numbers between which the sum of all values is: each is at least its bucket's smallest value
+/// and at most its largest.
+pub fn total(histogram: &Histogram) -> String {
+    let (least, most) = bounds(histogram);
+    between(least, most)
+}
+
+/// The numbers between which the average is, truncated toward zero like that of `avg`; empty without
+/// values.
+pub fn average(histogram: &Histogram) -> String {
+    let Some(count) = i128::try_from(histogram.total()).ok().filter(|it| *it > 0) else {
+        return String::new();
+    };
+    let (least, most) = bounds(histogram);
+    between(least.map(|it| it / count), most.map(|it| it / count))
+}
+
+/// The smallest and the largest sum that values of these buckets can have; nothing where a bucket is
+/// open, or where it cannot be computed.
+fn bounds(histogram: &Histogram) -> (Option<i128>, Option<i128>) {
+    let sum = |end: fn(&Bucket) -> Option<i64>| {
+        let used = histogram.buckets.iter().filter(|it| it.count > 0);
+        used.map(|it| i128::from(end(it)?).checked_mul(it.count.into()))
+            .try_fold(0i128, |sum, part| sum.checked_add(part?))
+    };
+    (sum(|it| it.min), sum(|it| it.max))
+}
+
+/// `[2, 5]` with both ends, `[5]`, `(..., 5]`, `[2, ...)`
+fn between(least: Option<i128>, most: Option<i128>) -> String {
+    match (least, most) {
+        (Some(least), Some(most)) if least == most => format!("[{least}]"),
+        (Some(least), Some(most)) => format!("[{least}, {most}]"),
+        (Some(least), None) => format!("[{least}, ...)"),
+        (None, Some(most)) => format!("(..., {most}]"),
+        (None, None) => "(..., ...)".to_owned(),
+    }
+}
+
 /// `[2, 4)`, `[5]`, `(..., 0)`, `[10, ...)`
 fn label(bucket: &Bucket, scale: Scale) -> String {
     let bound = |n: i64| number(n.into(), scale);

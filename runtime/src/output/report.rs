@@ -2,13 +2,15 @@
 
 use super::{json, printf, put};
 use crate::value::Value;
+use lang::diagnostic::expanded_from;
 use lang::hir::Format;
 use lang::source::{Sources, Span};
 
 /// Whether it is an error, the format, the arguments.
 type Said<'a> = (bool, &'a Format, &'a [Value]);
 
-/// Appends `FILE:LINE:COLUMN-COLUMN: ERROR: …` and the end of the line, should it have none.
+/// Appends `FILE:LINE:COLUMN-COLUMN: ERROR: …` and the end of the line, should it have none; for a call in
+/// a macro also where that was used.
 pub fn text(out: &mut Vec<u8>, said: Said<'_>, span: Span, sources: &Sources, trailer: &str) {
     let (error, format, args) = said;
     let source = sources.get(span.file);
@@ -21,6 +23,7 @@ pub fn text(out: &mut Vec<u8>, said: Said<'_>, span: Span, sources: &Sources, tr
     if !out.ends_with(b"\n") {
         out.push(b'\n');
     }
+    out.extend_from_slice(expanded_from(span, sources).as_bytes());
 }
 
 /// Appends the JSON form.

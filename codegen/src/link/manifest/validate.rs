@@ -71,7 +71,7 @@ impl Rules<'_> {
         self.value(&Ty::Tuple(action.args.clone()))?;
         match action.kind {
             ActionKind::PrintMap(map)
-            | ActionKind::PrintPercentiles(map, _)
+            | ActionKind::PrintSummary(map, _)
             | ActionKind::PrintEntry(map)
             | ActionKind::Clear(map)
             | ActionKind::Zero(map) => self.map_id(map),
@@ -82,6 +82,7 @@ impl Rules<'_> {
             | ActionKind::System(_)
             | ActionKind::PrintValue
             | ActionKind::Exit
+            | ActionKind::Unwatch
             | ActionKind::Time(_)
             | ActionKind::Join(_) => Ok(()),
         }

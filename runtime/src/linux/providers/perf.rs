@@ -64,11 +64,13 @@ pub fn attach_watchpoint(
         Access::Execute => 4,
     };
     let open = |scope| perf::open_breakpoint(address, length.into(), accesses, scope);
-    attach_everywhere(program, point, process, open, |errno| match errno.code {
+    let mut attachments = attach_everywhere(program, point, process, open, |errno| match errno.code {
         libc::ENOSPC => Error::new(format!("the processor has no breakpoint left for `{}`", point.name()))
             .hint("x86 has four for each CPU, and debuggers use the same ones"),
         _ => failed(point, errno),
-    })
+    })?;
+    attachments.iter_mut().for_each(|it| it.watched = Some(address));
+    Ok(attachments)
 }
 
 fn attach_everywhere(

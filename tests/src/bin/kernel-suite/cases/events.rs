@@ -12,6 +12,7 @@ pub const CASES: &[Case] = &[
     Case { name: "hardware counts, or says that nothing does", needs: &[], run: hardware },
     Case { name: "watchpoint sees every write", needs: &[], run: writes },
     Case { name: "watchpoint tells reads from execution", needs: &[], run: modes },
+    Case { name: "unwatch ends a watchpoint", needs: &[], run: unwatch },
     Case { name: "self:signal runs on SIGUSR1", needs: &[], run: own_signal },
 ];
 
@@ -72,6 +73,18 @@ fn modes() -> Outcome {
     let script = "w:0x10000000:8:x /pid == cpid/ { @ = count(); } BEGIN { @ready = 1; }";
     let text = run(&["-e", script, "-c", &work("write 300 200")])?;
     text.expect(text.map("@").is_none() && text.map("@ready") == Some("1"), "no execution")
+}
+
+/// The first write ends the watchpoint, so most of the others go unseen.
+fn unwatch() -> Outcome {
+    let script = "watchpoint:0x10000000:8:w /pid == cpid/ { @ = count(); \
+                  if (!@ended) { @ended = 1; unwatch(0x10000000); } }";
+    let text = run(&["-e", script, "-c", &work("write 2000000 0")])?;
+    let count = text.map("@").and_then(|it| it.parse().ok()).unwrap_or(0u64);
+    text.expect((1..2_000_000).contains(&count), "some of the writes, not all")?;
+    let script = "watchpoint:0x10000000:8:w /pid == cpid/ { @ = count(); unwatch(0x10000008); }";
+    let text = run(&["-e", script, "-c", &work("write 100 0")])?;
+    text.expect(text.map("@") == Some("100"), "all writes: another address was meant")
 }
 
 fn own_signal() -> Outcome {

@@ -157,10 +157,11 @@ fn pipe() -> Outcome {
 fn definitions() -> Outcome {
     let entries = "macro twice(x) { x * 2 }\n#define N 5\nprint(twice(N))\nmacro twice(x) { x * 3 }\n\
                    macro broken(x, x) { x }\nprint(twice(N))\nprint(broken(1, 2))\n\
-                   fn area($a: int64, $b: int64): int64 { @areas++; return $a * $b; }\nprint(area(N, 4))\n";
+                   fn area($a: int64, $b: int64): int64 { @areas++; return $a * $b; }\nprint(area(N, 4))\n\
+                   area(2, 3)\nlet @m = array(2);\n@m[1] = 7\n@m[1]\n@m[5] = 7\n@areas\n";
     let run = piped("definitions", entries, &["-q"])?;
     run.expect(
-        run.stdout == "10\n15\n20\n" && run.code == 1,
+        run.stdout == "10\n15\n20\n6\n7\n@areas: 2\n" && run.code == 1,
         "the later definition, and none of a wrong one",
     )?;
     run.expect(run.stderr.contains("`x` is a parameter already"), "the mistake")

@@ -11,6 +11,11 @@ pub const CASES: &[Case] = &[
     Case { name: "missing probes stop, warn or are passed over", needs: &[], run: missing_probes },
     Case { name: "settings of memory change no result", needs: &[], run: memory },
     Case { name: "log_size is checked, and asked for by refused programs only", needs: &[], run: log_size },
+    Case {
+        name: "debug information, stack modes and map sizes are set by the script",
+        needs: &[],
+        run: in_script,
+    },
     Case { name: "the environment's settings win", needs: &[], run: environment },
     Case { name: "LINUX_VERSION_CODE is this kernel's", needs: &[], run: version },
 ];
@@ -93,6 +98,30 @@ fn log_size() -> Outcome {
     let script = "config = { log_size = 100 } BEGIN { print(1); }";
     let seen = run(&["-q", "-e", script])?;
     seen.expect(seen.code == 1 && seen.stderr.contains("from 128"), "what log_size may be")
+}
+
+/// The frame of a stack of `kscope` itself shows the mode; the file and line come with one setting only.
+fn in_script() -> Outcome {
+    for (setting, debug, perf) in [
+        ("stack_mode = bpftrace", false, false),
+        ("stack_mode = perf", false, true),
+        ("show_debug_info = true", true, false),
+    ] {
+        let script =
+            format!("config = {{ {setting} }} BEGIN {{ print(config.show_debug_info); print(kstack(3)); }}");
+        let seen = run(&["-q", "-e", &script])?;
+        let frame = seen.stdout.lines().find(|it| it.starts_with([' ', '\t']) && !it.trim().is_empty());
+        let frame = frame.ok_or_else(|| format!("no frame with {setting}: {}", seen.stdout))?;
+        // perf puts the address in front of the symbol.
+        let addressed = frame.split_whitespace().next().is_some_and(|it| u64::from_str_radix(it, 16).is_ok());
+        let right = seen.stdout.starts_with(&debug.to_string()) && addressed == perf;
+        seen.expect(seen.code == 0 && right, setting)?;
+    }
+    let script = "config = { max_map_keys = 2 } BEGIN { for ($i : 0..5) { @[$i] = $i; } printf(\"%d\\n\", len(@)); clear(@); }";
+    let seen = run(&["-q", "-e", script])?;
+    let right =
+        seen.stdout.trim_end() == "2" && seen.stderr.contains("it holds 2 keys: 3 updates were refused");
+    seen.expect(right, "two keys, three updates refused")
 }
 
 fn environment() -> Outcome {

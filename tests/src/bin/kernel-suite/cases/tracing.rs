@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     Case { name: "kprobe at an offset", needs: &[Need::Kprobes], run: kprobe_offset },
     Case { name: "uprobe runs that interrupt one another", needs: &[], run: preempted },
     Case { name: "fentry reads through pointers", needs: &[Need::Trampolines], run: fentry },
+    Case { name: "path and socket_cookie ask the kernel", needs: &[Need::Trampolines], run: objects },
     Case { name: "fexit sees arguments and result", needs: &[Need::Trampolines], run: fexit },
 ];
 
@@ -259,6 +260,25 @@ fn fentry() -> Outcome {
     let printed = json.json("printf");
     let lines = printed.iter().filter_map(|it| it.as_str()).filter(|it| it.starts_with(&prefix));
     json.expect(lines.map(str::trim_end).eq(due.iter().map(String::as_str)), "20 names in order")
+}
+
+fn objects() -> Outcome {
+    let file = std::env::temp_dir().join(format!("kernel-suite-path-{}0", std::process::id()));
+    std::fs::write(&file, "").map_err(|error| error.to_string())?;
+    let shown = file.display().to_string();
+    let load = format!("open {} 1", shown.trim_end_matches('0'));
+    let script = "fentry:security_file_open /pid == cpid/ { @[path(args.file->f_path)] = count(); \
+                  @short[path(&args.file->f_path, 3)] = count(); }";
+    let text = run(&["-e", script, "-c", &work(&load)]);
+    let _ = std::fs::remove_file(&file);
+    let text = text?;
+    text.expect(text.map(&format!("@[{shown}]")) == Some("1"), &shown)?;
+    // No path of three bytes with its end: none of these files is in the root folder.
+    text.expect(text.map("@short[]").is_some(), "an empty path")?;
+    let script = "fentry:tcp_v4_connect { @ = socket_cookie(args.sk); if (socket_cookie(args.sk) == @) { @same = 1; } }";
+    let seen = run(&["-e", script, "-c", &work("tcp-client 127.0.0.1:1")])?;
+    let cookie = seen.map("@").and_then(|it| it.parse().ok()).unwrap_or(0u64);
+    seen.expect(cookie != 0 && seen.map("@same") == Some("1"), "a number that stays")
 }
 
 fn fexit() -> Outcome {
