@@ -224,24 +224,26 @@ impl Output {
             Message::MapFull { name, refused, max_entries, kind } => {
                 let updates =
                     if *refused == 1 { "1 update was".to_owned() } else { format!("{refused} updates were") };
-                let (what, advice) = match kind {
-                    MapKind::Array => ("has", "declare it larger"),
-                    MapKind::Hash => ("is full, it holds", "raise max_map_keys, or declare the map's size"),
-                    _ => ("is full, it holds", "declare it larger"),
-                };
-                let (thing, refused) = match kind {
-                    MapKind::Array => ("value", "behind its end"),
-                    _ => ("key", "refused"),
-                };
-                let size = counted(*max_entries, thing);
-                let (kind, larger) = (kind.name(), u64::from(*max_entries) * 2);
-                put(
-                    out,
-                    format_args!(
-                        "WARNING: map {name} {what} {size}: {updates} {refused}\n\
-                         HINT: {advice}: `let {name} = {kind}({larger})`\n",
+                let size = u64::from(*max_entries);
+                let (fact, advice) = match kind {
+                    MapKind::Array => (
+                        format!("has {}: {updates} behind its end", counted(size, "value")),
+                        format!(
+                            "its indices are 0 to {}; declare it larger: `let {name} = array(…)`",
+                            size.saturating_sub(1)
+                        ),
                     ),
-                );
+                    kind => {
+                        let declared = format!("`let {name} = {}({})`", kind.name(), size * 2);
+                        let advice = match kind {
+                            MapKind::Hash => "raise max_map_keys, or declare the map's size",
+                            _ => "declare it larger",
+                        };
+                        let fact = format!("is full, it holds {}: {updates} refused", counted(size, "key"));
+                        (fact, format!("{advice}: {declared}"))
+                    }
+                };
+                put(out, format_args!("WARNING: map {name} {fact}\nHINT: {advice}\n"));
             }
         }
     }

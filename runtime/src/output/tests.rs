@@ -282,7 +282,7 @@ fn what_is_about_the_run_goes_to_stderr_as_text() {
         (
             outside,
             "WARNING: map @i has 4 values: 1 update was behind its end\n\
-             HINT: declare it larger: `let @i = array(8)`\n",
+             HINT: its indices are 0 to 3; declare it larger: `let @i = array(…)`\n",
             "{\"type\": \"helper_error\", \"msg\": \"Argument list too long\", \"helper\": \"map_update_elem\", \
              \"retcode\": -7, \"map\": \"@i\", \"count\": 1, \"max_entries\": 4}\n",
         ),
