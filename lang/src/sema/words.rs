@@ -18,8 +18,21 @@ use std::rc::Rc;
 /// Most arguments that registers hold.
 const MOST_ARGS: u32 = 20;
 
-/// Words of bpftrace that are to come.
-const LATER: &[&str] = &["dw_ustack", "kfunc_allowed", "skboutput"];
+/// Words of bpftrace, and those for packets, that are to come.
+const LATER: &[&str] = &[
+    "abort",
+    "arp",
+    "capture",
+    "dw_ustack",
+    "flow",
+    "kfunc_allowed",
+    "payload",
+    "pcap",
+    "redirect",
+    "skboutput",
+    "tx",
+    "vlan",
+];
 
 impl<'a> Body<'_, 'a> {
     /// A bare word.
