@@ -263,10 +263,12 @@ fn fentry() -> Outcome {
 }
 
 fn objects() -> Outcome {
-    let file = std::env::temp_dir().join(format!("kernel-suite-path-{}0", std::process::id()));
+    let prefix = std::env::temp_dir().join(format!("kernel-suite-path-{}-", std::process::id()));
+    // The load opens the prefix with a number behind it.
+    let shown = format!("{}0", prefix.display());
+    let file = std::path::PathBuf::from(&shown);
     std::fs::write(&file, "").map_err(|error| error.to_string())?;
-    let shown = file.display().to_string();
-    let load = format!("open {} 1", shown.trim_end_matches('0'));
+    let load = format!("open {} 1", prefix.display());
     let script = "fentry:security_file_open /pid == cpid/ { @[path(args.file->f_path)] = count(); \
                   @short[path(&args.file->f_path, 3)] = count(); }";
     let text = run(&["-e", script, "-c", &work(&load)]);
