@@ -216,23 +216,11 @@ impl Dispatcher {
 
     fn needs_backend(&self, id: usize) -> bool {
         let Some(action) = self.manifest.actions.get(id) else { return false };
-        match action.kind {
-            ActionKind::PrintMap(_)
-            | ActionKind::PrintSummary(..)
-            | ActionKind::Clear(_)
-            | ActionKind::Zero(_)
-            | ActionKind::Unwatch => true,
+        match &action.kind {
             // An aggregation's value is not in the record.
             ActionKind::PrintEntry(_) => !matches!(action.args.get(1), Some(ty) if !matches!(ty, Ty::Agg(_))),
-            ActionKind::Printf(_)
-            | ActionKind::Errorf(_)
-            | ActionKind::Warnf(_)
-            | ActionKind::Cat(_)
-            | ActionKind::System(_)
-            | ActionKind::PrintValue
-            | ActionKind::Exit
-            | ActionKind::Time(_)
-            | ActionKind::Join(_) => false,
+            ActionKind::Unwatch => true,
+            kind => kind.map().is_some(),
         }
     }
 

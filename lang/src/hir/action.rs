@@ -64,6 +64,29 @@ pub enum Summary {
     Total,
 }
 
+impl ActionKind {
+    /// The map that it reads or changes.
+    pub fn map(&self) -> Option<MapId> {
+        match *self {
+            ActionKind::PrintMap(map)
+            | ActionKind::PrintSummary(map, _)
+            | ActionKind::PrintEntry(map)
+            | ActionKind::Clear(map)
+            | ActionKind::Zero(map) => Some(map),
+            ActionKind::Printf(_)
+            | ActionKind::Errorf(_)
+            | ActionKind::Warnf(_)
+            | ActionKind::Cat(_)
+            | ActionKind::System(_)
+            | ActionKind::PrintValue
+            | ActionKind::Exit
+            | ActionKind::Unwatch
+            | ActionKind::Time(_)
+            | ActionKind::Join(_) => None,
+        }
+    }
+}
+
 /// A parsed `printf` format.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Format {

@@ -260,12 +260,5 @@ fn compare(op: CompareOp, left: Datum, right: Datum, unsigned: bool) -> bool {
         (Datum::Number(left), Datum::Number(right)) if unsigned => (*left as u64).cmp(&(*right as u64)),
         _ => left.cmp(&right),
     };
-    match op {
-        CompareOp::Eq => ordering.is_eq(),
-        CompareOp::Ne => ordering.is_ne(),
-        CompareOp::Lt => ordering.is_lt(),
-        CompareOp::Le => ordering.is_le(),
-        CompareOp::Gt => ordering.is_gt(),
-        CompareOp::Ge => ordering.is_ge(),
-    }
+    op.holds(ordering)
 }

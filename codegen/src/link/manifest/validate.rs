@@ -5,7 +5,7 @@
 
 use crate::Manifest;
 use crate::manifest::{MapEntry, Storage};
-use lang::hir::{Action, ActionKind, MapId};
+use lang::hir::{Action, MapId};
 use lang::layout;
 use lang::source::Span;
 use lang::ty::{Agg, EnumId, IntTy, StructId, Ty, TypeTable};
@@ -69,23 +69,7 @@ impl Rules<'_> {
         self.span(action.span)?;
         // A record has them all.
         self.value(&Ty::Tuple(action.args.clone()))?;
-        match action.kind {
-            ActionKind::PrintMap(map)
-            | ActionKind::PrintSummary(map, _)
-            | ActionKind::PrintEntry(map)
-            | ActionKind::Clear(map)
-            | ActionKind::Zero(map) => self.map_id(map),
-            ActionKind::Printf(_)
-            | ActionKind::Errorf(_)
-            | ActionKind::Warnf(_)
-            | ActionKind::Cat(_)
-            | ActionKind::System(_)
-            | ActionKind::PrintValue
-            | ActionKind::Exit
-            | ActionKind::Unwatch
-            | ActionKind::Time(_)
-            | ActionKind::Join(_) => Ok(()),
-        }
+        action.kind.map().map_or(Ok(()), |map| self.map_id(map))
     }
 
     fn map_id(&self, id: MapId) -> Result<(), String> {
@@ -203,7 +187,7 @@ mod tests {
     use crate::Target;
     use crate::manifest::{Globals, VERSION};
     use crate::target::{Arch, Isa, KernelVersion};
-    use lang::hir::{Config, Map, MapKind};
+    use lang::hir::{ActionKind, Config, Map, MapKind};
     use lang::source::Sources;
     use lang::ty::{EnumDef, Field, Origin, StructDef};
 
