@@ -47,10 +47,7 @@ impl Body<'_, '_> {
         let length = self.number(length);
         let room = self.b.as_const(length).map_or(room, |it| room.min(it as u32));
         let memory = self.bytes_at(from, room);
-        let (bounded, size) = self.b.block_with_number();
-        let limit = self.b.constant(room.into());
-        self.b.branch_with(Cond::UGt, length, limit, (bounded, &[limit]), (bounded, &[length]));
-        self.b.start(bounded);
+        let size = self.capped(length, room);
         let source = self.address(memory);
         let status = self.call_reported(Helper::ProbeWriteUser, &[to, source, size]);
         let zero = self.b.constant(0);

@@ -45,10 +45,7 @@ impl Body<'_, '_> {
     /// An array's index. One of more than 32 bits is beyond every array, as the largest is.
     fn index(&mut self, key: &Expr) -> Key {
         let index = self.number(key);
-        let most = self.b.constant(u32::MAX.into());
-        let (done, capped) = self.b.block_with_number();
-        self.b.branch_with(Cond::ULt, index, most, (done, &[index]), (done, &[most]));
-        self.b.start(done);
+        let capped = self.capped(index, u32::MAX);
         let memory = self.allocate(4);
         self.b.store(4, memory.ptr, memory.offset, capped);
         Key { address: self.address(memory), long: None }

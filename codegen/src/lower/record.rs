@@ -88,6 +88,15 @@ impl Body<'_, '_> {
         bounded
     }
 
+    /// A number that the verifier sees bounded; a larger one counts as the limit.
+    pub fn capped(&mut self, number: Value, limit: u32) -> Value {
+        let (done, bounded) = self.b.block_with_number();
+        let limit = self.b.constant(limit.into());
+        self.b.branch_with(Cond::UGt, number, limit, (done, &[limit]), (done, &[number]));
+        self.b.start(done);
+        bounded
+    }
+
     fn send(&mut self, record: Memory, length: Value) {
         let Some(events) = self.cx.plan.events else { return };
         let (lost, done) = (self.b.block(), self.b.block());

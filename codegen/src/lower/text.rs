@@ -255,10 +255,7 @@ impl Body<'_, '_> {
             false => self.compare_part_at_once(here, part, next),
         }
         self.b.jump(found, &[at]);
-        self.b.start(next);
-        let following = self.b.binary_const(BinOp::Add, at, 1);
-        self.b.jump(head, &[following]);
-        self.b.seal(head);
+        self.next_round(next, at, head);
         self.b.start(found);
         place
     }
@@ -286,6 +283,14 @@ impl Body<'_, '_> {
     /// The head of a search: its bound is the capacity, which the kernel's limit never comes before.
     fn search_guard(&mut self, round: Block, missing: Block) {
         if self.has_loop_guard() { self.b.loop_guard(round, missing) } else { self.b.jump(round, &[]) }
+    }
+
+    /// The end of a round, in `end`: back to the head, one byte further.
+    fn next_round(&mut self, end: Block, at: Value, head: Block) {
+        self.b.start(end);
+        let following = self.b.binary_const(BinOp::Add, at, 1);
+        self.b.jump(head, &[following]);
+        self.b.seal(head);
     }
 
     /// A number as one that the verifier does not know, where loops are guarded.
@@ -331,18 +336,12 @@ impl Body<'_, '_> {
         let here = self.b.op(Op::PtrAdd(base, sum));
         let actual = self.b.load(1, false, here, 0);
         self.b.branch(Cond::Eq, actual, expected, same, differ);
-        self.b.start(same);
-        let following = self.b.binary_const(BinOp::Add, idx, 1);
-        self.b.jump(inner, &[following]);
-        self.b.seal(inner);
+        self.next_round(same, idx, inner);
         self.b.start(differ);
         // What is longer than the rest is not further on either.
         let zero = self.b.constant(0);
         self.b.branch(Cond::Eq, actual, zero, missing, next);
-        self.b.start(next);
-        let following = self.b.binary_const(BinOp::Add, at, 1);
-        self.b.jump(head, &[following]);
-        self.b.seal(head);
+        self.next_round(next, at, head);
         self.b.start(found);
         place
     }
@@ -365,10 +364,7 @@ impl Body<'_, '_> {
         let (left, right) = (self.b.load(1, false, left, 0), self.b.load(1, false, right, 0));
         let distance = self.b.binary(BinOp::Sub, left, right);
         self.b.branch_with(Cond::Eq, left, right, (next, &[]), (done, &[distance]));
-        self.b.start(next);
-        let following = self.b.binary_const(BinOp::Add, at, 1);
-        self.b.jump(head, &[following]);
-        self.b.seal(head);
+        self.next_round(next, at, head);
         self.b.start(done);
         difference
     }
@@ -394,10 +390,7 @@ impl Body<'_, '_> {
         };
         let (address, user) = self.foreign(place);
         let wanted = self.number(length);
-        let (bounded, size) = self.b.block_with_number();
-        let limit = self.b.constant(capacity.into());
-        self.b.branch_with(Cond::UGt, wanted, limit, (bounded, &[limit]), (bounded, &[wanted]));
-        self.b.start(bounded);
+        let size = self.capped(wanted, capacity);
         self.zero(to, 4 + capacity);
         self.b.store(4, to.ptr, to.offset, size);
         self.probe_read_sized(to.at(4), size, address, user);
@@ -434,10 +427,7 @@ impl Body<'_, '_> {
         let number = self.number(number);
         let number = if builtin == Builtin::Strerror { self.magnitude(number).0 } else { number };
         // Whatever is behind the last row has its name.
-        let last = self.b.constant(table.names().len() as i64 - 1);
-        let (bounded, row) = self.b.block_with_number();
-        self.b.branch_with(Cond::UGt, number, last, (bounded, &[last]), (bounded, &[number]));
-        self.b.start(bounded);
+        let row = self.capped(number, table.names().len() as u32 - 1);
         let start = self.b.op(Op::MapValueAddr(rodata, offset));
         let distance = self.b.binary_const(BinOp::Mul, row, CAPACITY.into());
         let ptr = self.b.op(Op::PtrAdd(start, distance));
