@@ -108,6 +108,8 @@ struct Context<'a> {
     /// The subprogram that reports a failure, once something may fail.
     reporter: Option<Func>,
     scratch: Scratch,
+    /// Whether updates of an aggregation must be atomic, once something updates it.
+    atomic: HashMap<hir::MapId, bool>,
     /// Maps whose entries stay once they are there.
     keeps_entries: HashSet<hir::MapId>,
     diagnostics: Vec<Diagnostic>,
@@ -129,6 +131,7 @@ impl<'a> Context<'a> {
             visitor: None,
             reporter: None,
             scratch: Scratch::default(),
+            atomic: HashMap::new(),
             keeps_entries: maps::kept_maps(program),
             diagnostics: Vec::new(),
         }
@@ -197,6 +200,12 @@ impl<'a> Context<'a> {
     fn add_subprogram(&mut self, function: Function) -> Func {
         self.subprograms.push(function);
         Func((self.program.probes.len() + self.subprograms.len() - 1) as u32)
+    }
+
+    fn needs_atomic(&mut self, map: hir::MapId) -> bool {
+        let place = self.plan.entries[map.0 as usize].place;
+        let decide = || nesting::needs_atomic(self.program, self.target, map, place);
+        *self.atomic.entry(map).or_insert_with(decide)
     }
 
     fn size_of(&self, ty: &Ty) -> u32 {
@@ -270,6 +279,8 @@ struct Body<'a, 'c> {
     scratch: Option<Value>,
     scratch_base: u32,
     nesting: Nesting,
+    /// Whether the probe reads its task's name. A function does not know who calls it.
+    reads_name: bool,
     /// Bytes of scratch memory in use, and the most there were.
     scratch_used: u32,
     scratch_peak: u32,
@@ -309,6 +320,7 @@ impl<'a, 'c> Body<'a, 'c> {
             scratch: None,
             scratch_base: base,
             nesting,
+            reads_name: builtins::reads_name(&probe.body),
             scratch_used: 0,
             scratch_peak: 0,
             locals: Vec::new(),

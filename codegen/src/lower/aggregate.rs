@@ -1,7 +1,6 @@
 //! Aggregations: `count sum min max avg stats hist lhist`, and their values as integers.
 
 use super::Body;
-use super::nesting;
 use crate::ir::{BinOp, Cond, Op, Type, Value};
 use crate::storage::Place;
 use lang::Span;
@@ -17,7 +16,7 @@ impl Body<'_, '_> {
     pub fn aggregate(&mut self, map: MapId, key: Option<&Expr>, value: Option<&Expr>) {
         let entry = self.entry(map);
         let Some(agg) = self.cx.program.maps[map.0 as usize].agg().cloned() else { return };
-        let atomic = nesting::needs_atomic(self.cx.program, self.cx.target, map, entry.place);
+        let atomic = self.cx.needs_atomic(map);
         let value = value.map(|it| self.number(it));
         let value = value.unwrap_or_else(|| self.b.constant(1));
         let (lost, done) = (self.b.block(), self.b.block());

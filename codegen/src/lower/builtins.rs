@@ -10,7 +10,7 @@ use crate::visit;
 use lang::Span;
 use lang::attach;
 use lang::builtins::Builtin;
-use lang::hir::{Clock, Expr, ExprKind};
+use lang::hir::{Clock, Expr, ExprKind, Stmt};
 use lang::probes::{Context, ProbeKind};
 use lang::ty::{IntTy, Space, StackTy, Ty};
 
@@ -180,20 +180,11 @@ impl Body<'_, '_> {
     /// An identifier of the current task by its member, where the probe asks for the task anyway:
     /// one call less.
     fn task_id(&mut self, member: &str) -> Option<Value> {
-        if self.cx.target.kernel < NAME_IS_PADDED || !self.uses_name() {
+        if self.cx.target.kernel < NAME_IS_PADDED || !self.reads_name {
             return None;
         }
         let ptr = self.task_member(member, 4)?;
         Some(self.b.load(4, false, ptr, 0))
-    }
-
-    /// Whether the probe reads the task's name. Functions do not know who calls them.
-    fn uses_name(&self) -> bool {
-        let mut found = false;
-        visit::each_expr(self.probe.map_or(&[], |it| &it.body), &mut |expr| {
-            found |= matches!(expr.kind, ExprKind::Builtin(Builtin::Comm, _));
-        });
-        found
     }
 
     fn process_id(&mut self) -> Value {
@@ -468,4 +459,13 @@ impl Body<'_, '_> {
         self.b.write(variable, start);
         variable
     }
+}
+
+/// Whether a probe reads its task's name.
+pub fn reads_name(body: &[Stmt]) -> bool {
+    let mut found = false;
+    visit::each_expr(body, &mut |expr| {
+        found |= matches!(expr.kind, ExprKind::Builtin(Builtin::Comm, _));
+    });
+    found
 }

@@ -168,6 +168,7 @@ impl<'a> Body<'a, '_> {
             scratch: None,
             scratch_base: self.scratch_base,
             nesting: self.nesting,
+            reads_name: self.reads_name,
             scratch_used: self.scratch_used,
             scratch_peak: self.scratch_peak,
             locals: Vec::new(),

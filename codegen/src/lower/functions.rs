@@ -180,6 +180,7 @@ impl<'a, 'c> Body<'a, 'c> {
             ctx: frame,
             // Nor does it look scratch memory up, which is what depends on the class.
             nesting: Nesting::Alone,
+            reads_name: false,
             scratch: Some(frame),
             scratch_base: 0,
             scratch_used: layout.size,
